@@ -1,0 +1,87 @@
+<#
+.SYNOPSIS
+Builds, tests, shows, documents and packs SnapshotTools.
+.DESCRIPTION
+Run it with PowerShell 7.6 or later; build/pwsh brings one where there is none: build/pwsh build.ps1 -Task Test
+.PARAMETER Task
+Build assembles the module in out/SnapshotTools. Test builds and runs every test project. Demo builds and runs the demonstration.
+Docs adds missing cmdlets and parameters to docs/cmdlets. Package builds and packs out/SnapshotTools-VERSION.zip.
+Clean deletes what the tasks made.
+.PARAMETER Configuration
+Debug or Release.
+.PARAMETER Image
+With Demo: a disk image of your own to show it on. It is only read.
+#>
+[CmdletBinding()]
+param(
+    [ValidateSet('Build', 'Test', 'Demo', 'Docs', 'Package', 'Clean')]
+    [string] $Task = 'Build',
+
+    [ValidateSet('Debug', 'Release')]
+    [string] $Configuration = 'Release',
+
+    [string] $Image
+)
+
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
+$PSNativeCommandUseErrorActionPreference = $false
+
+$root = $PSScriptRoot
+$out = Join-Path $root 'out'
+$moduleFolder = Join-Path $out 'SnapshotTools'
+$env:DOTNET_NOLOGO = '1'
+
+# Runs a program; its failure ends the script with the same exit code.
+function Invoke-Native([string] $Program, [string[]] $Arguments) {
+    & $Program @Arguments
+    if ($LASTEXITCODE -ne 0) {
+        [Console]::Error.WriteLine("build.ps1: $Program $($Arguments -join ' ') ended with $LASTEXITCODE")
+        exit $LASTEXITCODE
+    }
+}
+
+function Invoke-BuildTask {
+    Invoke-Native dotnet @('build', "$root/SnapshotTools.sln", '-c', $Configuration, '-v', 'quiet', '-nologo', '-clp:NoSummary', '-warnaserror')
+    & "$root/build/Publish-Module.ps1" -Configuration $Configuration -Destination $moduleFolder
+}
+
+function Invoke-TestTask {
+    Invoke-BuildTask
+    & "$root/build/Test.ps1" -Configuration $Configuration -Results "$out/test-results"
+    exit $LASTEXITCODE
+}
+
+function Invoke-DemoTask {
+    Invoke-BuildTask
+    $arguments = @{ Module = $moduleFolder }
+    if ($Image) { $arguments.Image = $Image }
+    & "$root/build/Demo.ps1" @arguments
+    exit $LASTEXITCODE
+}
+
+function Invoke-DocsTask {
+    Invoke-BuildTask
+    $metadata = Join-Path $out 'commands.json'
+    & "$root/build/Get-CommandMetadata.ps1" -Module $moduleFolder | Set-Content $metadata
+    Invoke-Native dotnet @("$root/build/HelpBuilder/bin/$Configuration/net10.0/HelpBuilder.dll", 'update', $metadata, "$root/docs/cmdlets")
+    & dotnet "$root/build/HelpBuilder/bin/$Configuration/net10.0/HelpBuilder.dll" check $metadata "$root/docs/cmdlets"
+    exit $LASTEXITCODE
+}
+
+function Invoke-PackageTask {
+    Invoke-BuildTask
+    $version = (Import-PowerShellDataFile "$root/SnapshotTools.psd1").ModuleVersion
+    $package = Join-Path $out "SnapshotTools-$version.zip"
+    if (Test-Path $package) { Remove-Item $package }
+    [IO.Compression.ZipFile]::CreateFromDirectory($moduleFolder, $package, 'Optimal', $true)
+    Write-Host $package
+}
+
+function Invoke-CleanTask {
+    Invoke-Native dotnet @('clean', "$root/SnapshotTools.sln", '-c', $Configuration, '-v', 'quiet', '-nologo')
+    if (Test-Path $out) { Remove-Item -Recurse -Force $out }
+}
+
+& "Invoke-${Task}Task"
+exit 0

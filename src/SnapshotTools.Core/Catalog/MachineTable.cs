@@ -1,0 +1,54 @@
+namespace SnapshotTools.Core.Catalog;
+
+/// <summary>VM instances and what is attached to them.</summary>
+internal sealed class MachineTable(Database database)
+{
+    public VmRow Get(long id) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.id = ?1", VmRow.Read, id)
+        ?? throw new SnapshotException(ErrorIds.VmNotFound, ErrorKind.NotFound, "The VM was removed in the meantime.");
+
+    public VmRow? FindByName(string name) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.name = ?1", VmRow.Read, name);
+
+    public VmRow? FindById(Guid uid) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.uid = ?1", VmRow.Read, uid);
+
+    public List<VmRow> All() => database.Query($"SELECT {VmRow.Columns} FROM vm m ORDER BY m.name", VmRow.Read);
+
+    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm");
+
+    public long Insert(Guid uid, string name, int processors, long memory, string adapters, string boot, string? description) => database.Insert(
+        "INSERT INTO vm(uid, name, processors, memory, adapters, boot, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        uid, name, processors, memory, adapters, boot, description, DateTimeOffset.UtcNow);
+
+    public void SetPresent(long id, long? snapshotId) => database.Execute("UPDATE vm SET present_id = ?2 WHERE id = ?1", id, snapshotId);
+
+    /// <summary>Puts the VM into state Error with what is needed to end the failed restore, or, with nulls, out of it.</summary>
+    public void SetError(long id, string? error, string? failedRestore) =>
+        database.Execute("UPDATE vm SET error = ?2, failed_restore = ?3 WHERE id = ?1", id, error, failedRestore);
+
+    public void SetConfiguration(long id, VmConfiguration c) => database.Execute(
+        "UPDATE vm SET processors = ?2, memory = ?3, adapters = ?4, boot = ?5, description = ?6 WHERE id = ?1",
+        id, c.ProcessorCount, c.MemoryBytes, Engine.Json.Write(c.NetworkAdapters.ToArray()), Engine.Json.Write(c.Boot), c.Description);
+
+    /// <summary>The memory that the VM goes on from when it is started; null boots it.</summary>
+    public void SetMemory(long id, string? location) => database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
+
+    public void Delete(long id) => database.Execute("DELETE FROM vm WHERE id = ?1", id);
+
+    public List<AttachmentRow> Attachments(long vmId) => database.Query(
+        $"SELECT {AttachmentRow.Columns} FROM attachment a JOIN volume v ON v.id = a.volume_id WHERE a.vm_id = ?1 ORDER BY a.position", AttachmentRow.Read, vmId);
+
+    /// <summary>Every VM's attachment of one volume.</summary>
+    public List<AttachmentRow> AllAttachmentsOf(long volumeId) => database.Query(
+        $"SELECT {AttachmentRow.Columns} FROM attachment a JOIN volume v ON v.id = a.volume_id WHERE a.volume_id = ?1 ORDER BY a.vm_id", AttachmentRow.Read, volumeId);
+
+    public List<AttachmentRow> AllAttachments() => database.Query(
+        $"SELECT {AttachmentRow.Columns} FROM attachment a JOIN volume v ON v.id = a.volume_id ORDER BY a.vm_id, a.position", AttachmentRow.Read);
+
+    public void Attach(long vmId, long volumeId, int position, DiskBus bus, bool boot, bool shared) => database.Execute(
+        "INSERT INTO attachment(vm_id, volume_id, position, bus, boot, shared) VALUES(?1, ?2, ?3, ?4, ?5, ?6)", vmId, volumeId, position, bus, boot, shared);
+
+    public void Detach(long vmId, long volumeId) => database.Execute("DELETE FROM attachment WHERE vm_id = ?1 AND volume_id = ?2", vmId, volumeId);
+
+    /// <summary>Snapshot counts by VM row.</summary>
+    public Dictionary<long, int> SnapshotCounts() =>
+        database.Query("SELECT vm_id, count(*) FROM vm_snapshot GROUP BY vm_id", r => (r.GetInt64(0), r.GetInt32(1))).ToDictionary(c => c.Item1, c => c.Item2);
+}

@@ -1,0 +1,91 @@
+using System.Globalization;
+
+namespace SnapshotTools.Core.Catalog;
+
+/// <summary>
+/// The tables of the catalog. <c>user_version</c> holds the schema's version; a migration is one entry of
+/// <see cref="Migrations"/>, run in a transaction of its own. Times are UTC ticks, ids 32 hex digits.
+/// </summary>
+internal static class Schema
+{
+    private static readonly string[] Migrations =
+    [
+        """
+        CREATE TABLE store(id INTEGER PRIMARY KEY CHECK(id = 1), uid TEXT NOT NULL, created_at INTEGER NOT NULL, boot_id TEXT);
+
+        CREATE TABLE operation(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, target TEXT NOT NULL,
+          state INTEGER NOT NULL, bytes_done INTEGER NOT NULL DEFAULT 0, bytes_total INTEGER NOT NULL DEFAULT 0,
+          started_at INTEGER NOT NULL, ended_at INTEGER, process_id INTEGER NOT NULL, error TEXT, detail TEXT);
+        CREATE INDEX operation_open ON operation(state) WHERE state IN (0, 1, 2);
+
+        CREATE TABLE volume(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+          size INTEGER NOT NULL, cluster_size INTEGER NOT NULL, head_id INTEGER NOT NULL, present_id INTEGER,
+          adopted_from TEXT, description TEXT, created_at INTEGER NOT NULL);
+
+        -- state: 0 pending (made by an operation that did not commit yet), 1 head, 2 frozen
+        CREATE TABLE layer(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, volume_id INTEGER REFERENCES volume(id),
+          parent_id INTEGER REFERENCES layer(id), operation_id INTEGER, location TEXT NOT NULL, format INTEGER NOT NULL,
+          external INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL, size INTEGER NOT NULL, allocated INTEGER NOT NULL DEFAULT 0,
+          length INTEGER NOT NULL DEFAULT 0, modified_at INTEGER, is_merging INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL);
+        CREATE INDEX layer_volume ON layer(volume_id);
+        CREATE INDEX layer_parent ON layer(parent_id);
+        CREATE INDEX layer_pending ON layer(operation_id) WHERE state = 0;
+
+        CREATE TABLE vm(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+          processors INTEGER NOT NULL, memory INTEGER NOT NULL, adapters TEXT NOT NULL, boot TEXT NOT NULL, description TEXT,
+          present_id INTEGER, error TEXT, failed_restore TEXT, suspended_memory TEXT, created_at INTEGER NOT NULL);
+        CREATE TABLE attachment(
+          vm_id INTEGER NOT NULL REFERENCES vm(id) ON DELETE CASCADE, volume_id INTEGER NOT NULL REFERENCES volume(id),
+          position INTEGER NOT NULL, bus INTEGER NOT NULL, boot INTEGER NOT NULL, shared INTEGER NOT NULL,
+          PRIMARY KEY(vm_id, volume_id)) WITHOUT ROWID;
+        CREATE INDEX attachment_volume ON attachment(volume_id);
+
+        CREATE TABLE vm_snapshot(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, vm_id INTEGER NOT NULL REFERENCES vm(id), parent_id INTEGER,
+          name TEXT NOT NULL COLLATE NOCASE, created_at INTEGER NOT NULL, description TEXT, tags TEXT NOT NULL, expires_at INTEGER,
+          scope INTEGER NOT NULL, consistency INTEGER NOT NULL, is_backup INTEGER NOT NULL DEFAULT 0, pause INTEGER,
+          memory TEXT, memory_bytes INTEGER NOT NULL DEFAULT 0, configuration TEXT NOT NULL, UNIQUE(vm_id, name));
+        CREATE INDEX vm_snapshot_parent ON vm_snapshot(parent_id);
+
+        CREATE TABLE volume_snapshot(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, volume_id INTEGER NOT NULL REFERENCES volume(id), parent_id INTEGER,
+          vm_snapshot_id INTEGER, position INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL COLLATE NOCASE, created_at INTEGER NOT NULL,
+          description TEXT, layer_id INTEGER NOT NULL REFERENCES layer(id));
+        CREATE INDEX volume_snapshot_volume ON volume_snapshot(volume_id, name);
+        CREATE INDEX volume_snapshot_vm ON volume_snapshot(vm_snapshot_id);
+        CREATE INDEX volume_snapshot_layer ON volume_snapshot(layer_id);
+        CREATE INDEX volume_snapshot_parent ON volume_snapshot(parent_id);
+
+        -- volumes whose stable path may not lead to their head yet, and files that nothing needs any more
+        CREATE TABLE unpublished(volume_id INTEGER PRIMARY KEY);
+        CREATE TABLE garbage(location TEXT PRIMARY KEY) WITHOUT ROWID;
+        """,
+    ];
+
+    /// <summary>The version that this module writes.</summary>
+    public static int Version => Migrations.Length;
+
+    /// <summary>Runs the migrations that the file has not seen.</summary>
+    public static void BringUpToDate(Database database, string path)
+    {
+        long found = database.Scalar<long>("PRAGMA user_version");
+        if (found > Version)
+            throw new SnapshotException(ErrorIds.CatalogTooNew, ErrorKind.Unsupported,
+                $"The catalog '{path}' has schema version {found}; this SnapshotTools knows versions up to {Version}. Update the module: Update-Module SnapshotTools.", path);
+        while (found < Version)
+        {
+            database.Write(() =>
+            {
+                found = database.Scalar<long>("PRAGMA user_version");   // another process may have been first
+                if (found >= Version) return;
+                database.Execute(Migrations[found]);
+                database.Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={found + 1}"));
+                found++;
+            });
+        }
+    }
+}

@@ -1,0 +1,87 @@
+namespace SnapshotTools.Core.Catalog;
+
+/// <summary>VM snapshots and volume snapshots, each a tree.</summary>
+internal sealed class SnapshotTable(Database database)
+{
+    public VmSnapshotRow Get(long id) => database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.id = ?1", VmSnapshotRow.Read, id)
+        ?? throw new SnapshotException(ErrorIds.SnapshotNotFound, ErrorKind.NotFound, "The snapshot was removed in the meantime.");
+
+    public VmSnapshotRow? Find(long id) => database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.id = ?1", VmSnapshotRow.Read, id);
+
+    public VmSnapshotRow? FindByName(long vmId, string name) =>
+        database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 AND s.name = ?2", VmSnapshotRow.Read, vmId, name);
+
+    public List<VmSnapshotRow> OfVm(long vmId) =>
+        database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
+
+    public List<VmSnapshotRow> All() => database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s ORDER BY s.vm_id, s.id", VmSnapshotRow.Read);
+
+    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm_snapshot");
+
+    public long Insert(VmSnapshotRow s) => database.Insert(
+        """
+        INSERT INTO vm_snapshot(uid, vm_id, parent_id, name, created_at, description, tags, expires_at, scope, consistency, is_backup, pause, memory, memory_bytes, configuration)
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        """,
+        s.Uid, s.VmId, s.ParentId, s.Name, s.CreatedAt, s.Description, s.Tags, s.ExpiresAt, s.Scope, s.Consistency, s.IsBackup, s.Pause, s.Memory, s.MemoryBytes, s.Configuration);
+
+    public void Rename(long id, string name)
+    {
+        database.Execute("UPDATE vm_snapshot SET name = ?2 WHERE id = ?1", id, name);
+        database.Execute("UPDATE volume_snapshot SET name = ?2 WHERE vm_snapshot_id = ?1", id, name);
+    }
+
+    public void Update(long id, string? description, string tags, DateTimeOffset? expiresAt) =>
+        database.Execute("UPDATE vm_snapshot SET description = ?2, tags = ?3, expires_at = ?4 WHERE id = ?1", id, description, tags, expiresAt);
+
+    /// <summary>Forgets a VM snapshot; its children, and the VM's present, then descend from its parent.</summary>
+    public void Delete(VmSnapshotRow s)
+    {
+        database.Execute("UPDATE vm_snapshot SET parent_id = ?2 WHERE parent_id = ?1", s.Id, s.ParentId);
+        database.Execute("UPDATE vm SET present_id = ?2 WHERE present_id = ?1", s.Id, s.ParentId);
+        database.Execute("UPDATE volume_snapshot SET vm_snapshot_id = NULL WHERE vm_snapshot_id = ?1", s.Id);
+        database.Execute("DELETE FROM vm_snapshot WHERE id = ?1", s.Id);
+    }
+
+    public List<long> Children(long id) => database.Query("SELECT id FROM vm_snapshot WHERE parent_id = ?1", r => r.GetInt64(0), id);
+
+    public VolumeSnapshotRow? FindVolumeSnapshot(long id) =>
+        database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id = ?1", VolumeSnapshotRow.Read, id);
+
+    public VolumeSnapshotRow? FindVolumeSnapshot(Guid uid) =>
+        database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.uid = ?1", VolumeSnapshotRow.Read, uid);
+
+    public List<VolumeSnapshotRow> OfVmSnapshot(long vmSnapshotId) => database.Query(
+        $"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.vm_snapshot_id = ?1 ORDER BY s.position", VolumeSnapshotRow.Read, vmSnapshotId);
+
+    public List<VolumeSnapshotRow> OfVolume(long volumeId) => database.Query(
+        $"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.volume_id = ?1 ORDER BY s.id", VolumeSnapshotRow.Read, volumeId);
+
+    public List<VolumeSnapshotRow> AllVolumeSnapshots() =>
+        database.Query($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s ORDER BY s.volume_id, s.position, s.id", VolumeSnapshotRow.Read);
+
+    public long CountOfVolume(long volumeId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE volume_id = ?1", volumeId);
+
+    public Dictionary<long, int> CountsByVolume() =>
+        database.Query("SELECT volume_id, count(*) FROM volume_snapshot GROUP BY volume_id", r => (r.GetInt64(0), r.GetInt32(1))).ToDictionary(c => c.Item1, c => c.Item2);
+
+    public long InsertVolumeSnapshot(VolumeSnapshotRow s) => database.Insert(
+        "INSERT INTO volume_snapshot(uid, volume_id, parent_id, vm_snapshot_id, position, name, created_at, description, layer_id) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        s.Uid, s.VolumeId, s.ParentId, s.VmSnapshotId, s.Position, s.Name, s.CreatedAt, s.Description, s.LayerId);
+
+    /// <summary>Forgets a volume snapshot; its children, and the volume's present, then descend from its parent.</summary>
+    public void DeleteVolumeSnapshot(VolumeSnapshotRow s)
+    {
+        database.Execute("UPDATE volume_snapshot SET parent_id = ?2 WHERE parent_id = ?1", s.Id, s.ParentId);
+        database.Execute("UPDATE volume SET present_id = ?2 WHERE present_id = ?1", s.Id, s.ParentId);
+        database.Execute("DELETE FROM volume_snapshot WHERE id = ?1", s.Id);
+    }
+
+    /// <summary>Whether a suspended VM goes on from this memory.</summary>
+    public bool IsMemoryInUse(string location) => database.Scalar<long>("SELECT count(*) FROM vm WHERE suspended_memory = ?1", location) > 0;
+
+    public long CountOnLayer(long layerId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE layer_id = ?1", layerId);
+
+    /// <summary>Every tag in use, once.</summary>
+    public List<string> AllTags() => database.Query("SELECT DISTINCT t.value FROM vm_snapshot s, json_each(s.tags) t ORDER BY 1", r => r.GetString(0));
+}

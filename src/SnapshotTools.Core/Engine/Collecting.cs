@@ -1,0 +1,160 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>Deletes and merges the layers of volumes that nothing needs, as <see cref="LayerCollector"/> decides.</summary>
+internal sealed class Collecting(EngineContext context)
+{
+    private LayerTable Layers => context.Catalog.Layers;
+
+    /// <summary>What will go of a volume once some layers are released by their snapshots and some heads are dropped.</summary>
+    public CollectPlan PlanAfter(long volumeId, IReadOnlySet<long> released, IReadOnlySet<long> dropped)
+    {
+        var layers = Layers.ForCollector(volumeId)
+            .Select(l => dropped.Contains(l.Id) ? l with { IsNeeded = false } : released.Contains(l.Id) ? l with { IsNeeded = HasForeignChild(l.Id, volumeId) } : l);
+        return LayerCollector.Plan(layers);
+    }
+
+    /// <summary>The plan in words and bytes.</summary>
+    public List<PlanStep> Describe(string volume, CollectPlan plan)
+    {
+        var steps = new List<PlanStep>();
+        foreach (var layer in plan.Deletes.Select(Layers.Get))
+        {
+            long bytes = layer.External ? 0 : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+            steps.Add(new PlanStep(PlanAction.DeleteLayer, layer.Uid.ToString(), layer.External
+                ? $"let go of the adopted image '{layer.Location}' of volume '{volume}', which is left as it is"
+                : $"delete layer {Short(layer)} of volume '{volume}' ({ByteSize.Format(bytes)})", BytesFreed: bytes));
+        }
+        var carried = new Dictionary<long, long>();
+        foreach (var (layerId, childId) in plan.Merges)
+        {
+            var (layer, child) = (Layers.Get(layerId), Layers.Get(childId));
+            var cost = Estimate(layer, child);
+            long up = cost.UpBytes + carried.GetValueOrDefault(layerId);
+            bool isUp = up <= cost.DownBytes;
+            carried[childId] = up;
+            long allocated = context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+            steps.Add(new PlanStep(isUp ? PlanAction.MergeUp : PlanAction.MergeDown, layer.Uid.ToString(),
+                $"merge layer {Short(layer)} of volume '{volume}' {(isUp ? "into" : "with")} the one above it ({ByteSize.Format(Math.Min(up, cost.DownBytes))} to copy)",
+                BytesCopied: Math.Min(up, cost.DownBytes), BytesFreed: Math.Max(0, allocated - up)));
+        }
+        return steps;
+    }
+
+    /// <summary>Forgets what the plan deletes; the files go with <see cref="DeleteGarbage"/>. Part of a transaction.</summary>
+    public void DropDeleted(CollectPlan plan)
+    {
+        foreach (long id in plan.Deletes) Layers.Drop(Layers.Get(id));
+    }
+
+    /// <summary>Deletes the files that the catalog has forgotten.</summary>
+    public void DeleteGarbage()
+    {
+        var locations = Layers.Garbage();
+        if (locations.Count == 0) return;
+        context.Storage.Delete(locations);
+        context.Database.Write(() => Layers.ForgetGarbage(locations), durable: false);
+    }
+
+    /// <summary>Deletes and merges all that nothing needs of these volumes; what another process has open is left for later.</summary>
+    public void Run(IEnumerable<long> volumeIds, OperationRun run)
+    {
+        foreach (long volumeId in volumeIds)
+        {
+            var plan = LayerCollector.Plan(Layers.ForCollector(volumeId));
+            if (plan.Deletes.Count > 0) context.Database.Write(() => DropDeleted(plan));
+            foreach (var (layer, child) in plan.Merges)
+            {
+                run.Cancellation.ThrowIfCancellationRequested();
+                try
+                {
+                    Merge(context.Catalog.Volumes.Get(volumeId), Layers.Get(layer), Layers.Get(child), run);
+                }
+                catch (SnapshotException error) when (error.ErrorId == ErrorIds.ImageInUse)
+                {
+                    run.Options.Warn?.Invoke($"{error.Message} Its layers are merged later: run Optimize-SnapshotStore when it is free.");
+                    break;   // what lies above was planned on the result of this merge
+                }
+            }
+        }
+        DeleteGarbage();
+    }
+
+    /// <summary>Collects, as an operation of its own, what an operation that is done has left; a failure is a warning, since nothing is lost by it.</summary>
+    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options)
+    {
+        try
+        {
+            if (volumeIds.All(id => LayerCollector.Plan(Layers.ForCollector(id)).IsEmpty))
+            {
+                DeleteGarbage();
+                return;
+            }
+            using var run = OperationRun.Begin(context, OperationKind.Collect, target, options);
+            try
+            {
+                Run(volumeIds, run);
+                run.Commit(() => { });
+            }
+            catch (Exception error)
+            {
+                run.Fail(error);
+                throw;
+            }
+        }
+        catch (Exception error) when (error is IOException or SnapshotException)
+        {
+            options.Warn?.Invoke($"'{target}' is done, but layers that nobody needs are left: {error.Message} When the cause is gone, run Optimize-SnapshotStore.");
+        }
+    }
+
+    private void Merge(VolumeRow volume, LayerRow layer, LayerRow child, OperationRun run)
+    {
+        var parent = layer.ParentId is { } id ? Layers.Get(id) : null;
+        var identity = context.IdentityOf(child with { ParentId = layer.ParentId }, volume);
+        // A layer whose file is gone was merged down by a process that died before it could say so.
+        bool isMerged = context.Storage.Measure(layer.File) is null;
+        using (context.Storage.Reserve(isMerged ? [child.File] : [layer.File, child.File]))
+        {
+            if (layer.IsMerging) TidyUp(layer, child);
+            else context.Database.Write(() => Layers.SetMerging(layer.Id), durable: false);
+            var cost = Estimate(layer, child);
+            bool isUp = cost.UpBytes <= cost.DownBytes;
+            long bytes = Math.Min(cost.UpBytes, cost.DownBytes);
+            context.RequireSpace(bytes, $"Merging two layers of volume '{volume.Name}'");
+            run.Log($"merging layer {Short(layer)} of '{volume.Name}' {(isUp ? "up into" : "down with")} {Short(child)}: {ByteSize.Format(bytes)}");
+            var progress = run.Report($"Merging layers of volume '{volume.Name}'", bytes);
+            if (isUp) context.Storage.MergeUp(layer.File, child.File, parent?.File, identity, progress, run.Cancellation);
+            else context.Storage.MergeDown(layer.File, child.File, parent?.File, identity, progress, run.Cancellation);
+            context.Storage.SetFrozen(child.File, child.State == LayerState.Frozen);
+            var facts = LayerFiles.Measure(context.Storage, child);
+            context.Database.Write(() =>
+            {
+                Layers.SetParent(child.Id, layer.ParentId);
+                if (child.State == LayerState.Frozen) Layers.SetFacts(child.Id, facts);
+                Layers.Drop(layer, hasFile: isUp);
+            });
+        }
+        DeleteGarbage();
+    }
+
+    /// <summary>A merge that was interrupted may have left clusters that are allocated and not in use yet.</summary>
+    private void TidyUp(LayerRow layer, LayerRow child)
+    {
+        foreach (var row in new[] { layer, child })
+        {
+            if (context.Storage.Measure(row.File) is null) continue;
+            context.Storage.SetFrozen(row.File, false);
+            context.Storage.Mend(row.File);
+        }
+    }
+
+    /// <summary>A layer whose file is gone was merged down by a process that died before it could say so.</summary>
+    private MergeCost Estimate(LayerRow layer, LayerRow child) =>
+        context.Storage.Measure(layer.File) is null ? new MergeCost(long.MaxValue, 0) : context.Storage.EstimateMerge(layer.File, child.File);
+
+    private bool HasForeignChild(long layerId, long volumeId) => Layers.Children(layerId).Exists(c => c.VolumeId != volumeId);
+
+    private static string Short(LayerRow layer) => layer.Uid.ToString("N")[^8..];
+}

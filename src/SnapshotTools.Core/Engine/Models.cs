@@ -1,0 +1,135 @@
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>From rows to the records that users see.</summary>
+internal static class Models
+{
+    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row)
+    {
+        var vm = context.Catalog.Machines.Get(row.VmId);
+        var parts = context.Catalog.Snapshots.OfVmSnapshot(row.Id);
+        return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select(context.ToModel)]);
+    }
+
+    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, IReadOnlyList<VolumeSnapshot> volumes) => new()
+    {
+        Id = row.Uid,
+        Name = row.Name,
+        VmId = vm.Uid,
+        VmName = vm.Name,
+        Store = context.Store,
+        ParentId = parent?.Uid,
+        ParentName = parent?.Name,
+        CreatedAt = row.CreatedAt,
+        Description = row.Description,
+        Tags = row.Tags == "[]" ? [] : Json.Read<string[]>(row.Tags),
+        ExpiresAt = row.ExpiresAt,
+        Scope = row.Scope,
+        Consistency = row.Consistency,
+        HasMemory = row.Memory is not null,
+        IsBackup = row.IsBackup,
+        IsCurrent = vm.PresentId == row.Id,
+        Volumes = volumes,
+        SizeBytes = volumes.Sum(v => v.SizeBytes) + row.MemoryBytes,
+        PauseDuration = row.Pause,
+    };
+
+    public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row)
+    {
+        var volume = context.Catalog.Volumes.Get(row.VolumeId);
+        var parent = row.ParentId is { } id ? context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid : null;
+        var whole = row.VmSnapshotId is { } wholeId ? context.Catalog.Snapshots.Find(wholeId)?.Uid : null;
+        return context.ToModel(row, volume, context.Catalog.Layers.Get(row.LayerId), parent, whole);
+    }
+
+    public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row, VolumeRow volume, LayerRow layer, Guid? parent, Guid? whole) => new()
+    {
+        Id = row.Uid,
+        Name = row.Name,
+        VolumeId = volume.Uid,
+        VolumeName = volume.Name,
+        Store = context.Store,
+        ParentId = parent,
+        VmSnapshotId = whole,
+        CreatedAt = row.CreatedAt,
+        Description = row.Description,
+        VirtualSizeBytes = layer.Size,
+        SizeBytes = layer.Allocated,
+        Path = context.Storage.PathOf(layer.File),
+        IsCurrent = volume.PresentId == row.Id,
+    };
+
+    public static VmInstance ToModel(this EngineContext context, VmRow row) =>
+        context.ToModel(row, context.Catalog.Machines.Attachments(row.Id), context.Catalog.Snapshots.OfVm(row.Id).Count,
+            row.PresentId is { } id ? context.Catalog.Snapshots.Find(id)?.Name : null);
+
+    public static VmInstance ToModel(this EngineContext context, VmRow row, IEnumerable<AttachmentRow> attachments, int snapshotCount, string? current) => new()
+    {
+        Id = row.Uid,
+        Name = row.Name,
+        Store = context.Store,
+        State = context.StateOf(row),
+        ProcessorCount = row.Processors,
+        MemoryBytes = row.Memory,
+        Volumes = [.. attachments.Select(a => a.ToModel())],
+        NetworkAdapters = Json.Read<VmNetworkAdapter[]>(row.Adapters),
+        Boot = Json.Read<VmBoot>(row.Boot),
+        Description = row.Description,
+        SnapshotCount = snapshotCount,
+        CurrentSnapshot = current,
+        Error = row.Error,
+        CreatedAt = row.CreatedAt,
+    };
+
+    public static VmVolume ToModel(this EngineContext context, VolumeRow row) =>
+        context.ToModel(row, context.Catalog.Volumes.AttachedTo(row.Id), (int)context.Catalog.Snapshots.CountOfVolume(row.Id));
+
+    public static VmVolume ToModel(this EngineContext context, VolumeRow row, IReadOnlyList<string> attachedTo, int snapshotCount)
+    {
+        var chain = context.Catalog.Layers.Chain(row.HeadId);
+        long exclusive = 0, shared = 0;
+        foreach (var layer in chain)
+        {
+            // A head has no facts in the catalog: it changes all the time.
+            long bytes = layer.State == LayerState.Frozen && !layer.External ? layer.Allocated : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+            if (layer.State == LayerState.Head) exclusive += bytes;
+            else if (!layer.External && shared == 0 && context.Catalog.Snapshots.CountOnLayer(layer.Id) == 0 && context.Catalog.Layers.CountChildren(layer.Id) == 1) exclusive += bytes;
+            else shared += bytes;
+        }
+        return new VmVolume
+        {
+            Id = row.Uid,
+            Name = row.Name,
+            Store = context.Store,
+            SizeBytes = row.Size,
+            AllocatedBytes = exclusive + shared,
+            ExclusiveBytes = exclusive,
+            SharedBytes = shared,
+            Path = context.Storage.PublishedPath(row.Name),
+            HeadPath = context.Storage.PathOf(chain[0].File),
+            ChainLength = chain.Count,
+            SnapshotCount = snapshotCount,
+            AttachedTo = attachedTo,
+            AdoptedFrom = row.AdoptedFrom,
+            Description = row.Description,
+            CreatedAt = row.CreatedAt,
+        };
+    }
+
+    public static SnapshotOperation ToModel(this EngineContext context, OperationRow row) => new()
+    {
+        Id = row.Uid,
+        Kind = row.Kind,
+        Target = row.Target,
+        Store = context.Store,
+        State = row.State,
+        BytesDone = row.BytesDone,
+        BytesTotal = row.BytesTotal,
+        StartedAt = row.StartedAt,
+        EndedAt = row.EndedAt,
+        ProcessId = row.ProcessId,
+        Error = row.Error,
+    };
+}

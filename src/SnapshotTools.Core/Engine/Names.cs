@@ -1,0 +1,81 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>The rules for names, and patterns over them.</summary>
+internal static class Names
+{
+    private const int MaxLength = 128;
+
+    /// <summary>Refuses a name that could not be a file's, could not be typed, or could be taken for an id or a pattern.</summary>
+    public static string Validate(string? name, string what)
+    {
+        string? fault = name switch
+        {
+            null or "" => "is empty",
+            _ when name.Length > MaxLength => $"has {name.Length} characters; at most {MaxLength} are allowed",
+            _ when name.Trim() != name => "begins or ends with white space",
+            _ when name is "." or ".." => "has a meaning of its own in paths",
+            _ when name[0] == '-' => "begins with '-', which commands take for a parameter",
+            _ when Guid.TryParse(name, out _) => "looks like an id",
+            _ when name.Any(c => c is '/' or '\\' or ':' or '*' or '?' or '[' or ']' or '"' or '<' or '>' or '|' or '`') => "has one of / \\ : * ? [ ] \" < > | `",
+            _ when name.Any(IsInvisible) => "has a control, line-breaking or direction-changing character",
+            _ when Encoding.UTF8.GetByteCount(name) > 240 => "is longer than 240 bytes in UTF-8",
+            _ => null,
+        };
+        return fault is null ? name! : throw new SnapshotException(ErrorIds.InvalidName, ErrorKind.InvalidInput,
+            $"The name '{Shown(name)}' for a {what} cannot be used: it {fault}. Use 1 to {MaxLength} visible characters.", Shown(name));
+    }
+
+    /// <summary>A name as a message may show it: no control characters, not endless.</summary>
+    public static string Shown(string? name)
+    {
+        if (name is null) return "";
+        string safe = string.Concat(name.Select(c => IsInvisible(c) ? '\uFFFD' : c));
+        return safe.Length <= 80 ? safe : safe[..77] + "...";
+    }
+
+    /// <summary>Whether a text is meant as a pattern.</summary>
+    public static bool IsPattern(string text) => text.AsSpan().IndexOfAny('*', '?', '[') >= 0;
+
+    /// <summary>A test for names or ids against patterns with <c>*</c>, <c>?</c> and <c>[a-z]</c>; case does not count. No pattern at all matches everything.</summary>
+    public static Func<string, Guid, bool> Matcher(IReadOnlyList<string> patterns)
+    {
+        if (patterns.Count == 0) return static (_, _) => true;
+        var tests = patterns.Select(Matcher).ToArray();
+        return (name, id) => tests.Any(t => t(name, id));
+    }
+
+    private static Func<string, Guid, bool> Matcher(string pattern)
+    {
+        if (Guid.TryParse(pattern, out Guid wanted)) return (_, id) => id == wanted;
+        if (!IsPattern(pattern)) return (name, _) => string.Equals(name, pattern, StringComparison.OrdinalIgnoreCase);
+        var regex = new Regex(ToRegex(pattern), RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking);
+        return (name, _) => regex.IsMatch(name);
+    }
+
+    private static string ToRegex(string pattern)
+    {
+        var regex = new StringBuilder("^");
+        for (int i = 0; i < pattern.Length; i++)
+        {
+            char c = pattern[i];
+            int end = c == '[' ? pattern.IndexOf(']', i + 1) : -1;
+            if (c == '*') regex.Append(".*");
+            else if (c == '?') regex.Append('.');
+            else if (end > i + 1)
+            {
+                regex.Append('[').Append(pattern[(i + 1)..end].Replace("\\", "\\\\", StringComparison.Ordinal).Replace("^", "\\^", StringComparison.Ordinal).Replace("[", "\\[", StringComparison.Ordinal)).Append(']');
+                i = end;
+            }
+            else regex.Append(Regex.Escape(c.ToString()));
+        }
+        return regex.Append('$').ToString();
+    }
+
+    private static bool IsInvisible(char c) =>
+        char.IsControl(c) || CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+        || c is '\uFFFE' or '\uFFFF';
+}

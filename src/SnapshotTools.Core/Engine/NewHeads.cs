@@ -1,0 +1,60 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>
+/// New, empty heads for volumes, each over a layer: what a snapshot, a restore and a linked volume have in common. The
+/// order is <see cref="Register"/> (known of), <see cref="Create"/> (durable), <see cref="Commit"/> (in the transaction
+/// that ends the operation), <see cref="Publish"/> (the stable paths follow).
+/// </summary>
+internal sealed class NewHeads(EngineContext context)
+{
+    private readonly List<Entry> _entries = [];
+
+    /// <summary>Plans a head for a volume over a layer.</summary>
+    public void Add(VolumeRow volume, LayerRow parent, SnapshotIdentity? snapshot)
+    {
+        var file = context.Storage.NewLayerFile(Guid.CreateVersion7());
+        var identity = context.NewIdentity(file.Id, volume.Uid, volume.Name, parent.Uid, snapshot);
+        _entries.Add(new Entry(volume, parent, new NewLayer(file, parent.File, parent.Size, volume.ClusterSize, identity)));
+    }
+
+    /// <summary>Free bytes that so many empty layers of these sizes need.</summary>
+    public static long SpaceFor(IStoragePlane storage, IEnumerable<long> sizes) => sizes.Sum(storage.Capabilities.EmptyLayerBytes);
+
+    /// <summary>Writes the layers down as pending, in the transaction that begins the operation.</summary>
+    public void Register(long operationId)
+    {
+        foreach (var entry in _entries) entry.RowId = context.Catalog.Layers.InsertPending(operationId, null, entry.Parent.Id, entry.Layer.File, entry.Layer.Size);
+    }
+
+    /// <summary>Makes the files, all at once; they are durable afterwards.</summary>
+    public void Create() => context.Storage.Create([.. _entries.Select(e => e.Layer)]);
+
+    /// <summary>The files, for the hypervisor that is to switch to them.</summary>
+    public IReadOnlyList<LiveHead> ForMachine() => [.. _entries.Select(e => new LiveHead(context.Storage.PathOf(e.Parent.File), context.Storage.PathOf(e.Layer.File)))];
+
+    /// <summary>Makes them the heads of their volumes. Part of a transaction.</summary>
+    public void Commit()
+    {
+        foreach (var entry in _entries)
+        {
+            context.Catalog.Layers.MakeHead(entry.RowId, entry.Volume.Id);
+            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId);
+            context.Catalog.Volumes.SetSize(entry.Volume.Id, entry.Layer.Size);
+            context.Catalog.Layers.SetUnpublished(entry.Volume.Id);
+        }
+    }
+
+    /// <summary>Lets the stable paths follow. Should the process die before, the next opening of the store does it.</summary>
+    public void Publish()
+    {
+        foreach (var entry in _entries) context.Storage.Publish(entry.Volume.Name, entry.Layer.File);
+        context.Database.Write(() => _entries.ForEach(e => context.Catalog.Layers.SetPublished(e.Volume.Id)), durable: false);
+    }
+
+    private sealed record Entry(VolumeRow Volume, LayerRow Parent, NewLayer Layer)
+    {
+        public long RowId { get; set; }
+    }
+}

@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using System.Globalization;
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>
+/// One operation while it runs. Its row is written down before it has any effect, and a lock that dies with the process says
+/// that somebody is at it; its commit is one transaction. Disposed without a commit, what it made is taken back.
+/// </summary>
+internal sealed class OperationRun : IDisposable
+{
+    private readonly EngineContext _context;
+    private readonly OperationRow _row;
+    private readonly IDisposable _alive;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private Exception? _failure;
+    private bool _ended;
+
+    private OperationRun(EngineContext context, OperationRow row, IDisposable alive, RunOptions options)
+    {
+        _context = context;
+        _row = row;
+        _alive = alive;
+        Options = options;
+    }
+
+    public RunOptions Options { get; }
+
+    public CancellationToken Cancellation => Options.Cancellation;
+
+    /// <summary>Writes the operation down, together with what <paramref name="prepare"/> wants to be known of before it exists.</summary>
+    public static OperationRun Begin(EngineContext context, OperationKind kind, string target, RunOptions options, Action<long>? prepare = null)
+    {
+        IDisposable? alive = null;
+        try
+        {
+            var row = context.Database.Write(() =>
+            {
+                var begun = context.Catalog.Operations.Begin(kind, target);
+                alive = context.Locks.TryAcquire(LockKey.Operation(begun.Id))
+                    ?? throw new InvalidOperationException("The lock of a new operation is taken.");
+                prepare?.Invoke(begun.Id);
+                return begun;
+            });
+            var run = new OperationRun(context, row, alive!, options);
+            run.Log($"{kind} {target}: operation {row.Uid}");
+            return run;
+        }
+        catch
+        {
+            alive?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes down what the operation will make, before it does.</summary>
+    public void Register(Action<long> prepare) => _context.Database.Write(() => prepare(_row.Id));
+
+    /// <summary>The layers that the operation has written down and not committed.</summary>
+    public List<LayerRow> PendingLayers() => _context.Catalog.Layers.Pending(_row.Id);
+
+    /// <summary>A line of the operation's time line.</summary>
+    public void Log(string line) => Options.Log?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{_clock.Elapsed.TotalMilliseconds,8:0.0} ms  {line}"));
+
+    /// <summary>Progress in bytes, told to the caller and, now and then, to the catalog.</summary>
+    public IProgress<long> Report(string activity, long total)
+    {
+        var sinceSaved = Stopwatch.StartNew();
+        return new Reporter(done =>
+        {
+            Options.Progress?.Report(new OperationProgress(activity, done, total));
+            if (sinceSaved.ElapsedMilliseconds < 1000) return;
+            sinceSaved.Restart();
+            SaveProgress(done, total);
+        });
+    }
+
+    /// <summary>Ends the operation: its effects on the catalog, and its success, in one transaction.</summary>
+    public void Commit(Action work)
+    {
+        _context.Database.Write(() =>
+        {
+            work();
+            _context.Catalog.Operations.End(_row.Id, OperationState.Completed);
+        });
+        _ended = true;
+        Log("committed");
+    }
+
+    /// <summary>Notes why the operation ends without a commit.</summary>
+    public void Fail(Exception error) => _failure = error;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        try
+        {
+            if (!_ended) TakeBack(_context, _row, _failure is OperationCanceledException ? OperationState.Cancelled : OperationState.Failed, _failure?.Message);
+        }
+        finally
+        {
+            _alive.Dispose();
+        }
+    }
+
+    /// <summary>Takes back what an operation made and did not commit.</summary>
+    public static void TakeBack(EngineContext context, OperationRow operation, OperationState state, string? error)
+    {
+        var pending = context.Catalog.Layers.Pending(operation.Id);
+        if (Power.LiveHeads.KeepThoseInUse(context, pending))
+        {
+            context.Database.Write(() => context.Catalog.Operations.End(operation.Id, state, error));
+            return;
+        }
+        context.Storage.Delete([.. pending.Select(l => l.Location)]);
+        context.Database.Write(() =>
+        {
+            foreach (var layer in pending) context.Catalog.Layers.Drop(layer, hasFile: false);
+            if (operation.Kind == OperationKind.Resize) FollowSize(context, operation.Target);
+            context.Catalog.Operations.End(operation.Id, state, error);
+        });
+    }
+
+    /// <summary>The size is in the image first: whatever came of the resizing, the catalog says what the image has.</summary>
+    private static void FollowSize(EngineContext context, string volumeName)
+    {
+        if (context.Catalog.Volumes.FindByName(volumeName) is not { } volume) return;
+        var head = context.Catalog.Layers.Get(volume.HeadId);
+        context.Storage.Mend(head.File);
+        long size = context.Storage.SizeOf(head.File);
+        context.Catalog.Volumes.SetSize(volume.Id, size);
+        context.Catalog.Layers.SetSize(head.Id, size);
+    }
+
+    private void SaveProgress(long done, long total)
+    {
+        // The reporter may be called from a worker thread while the connection is idle: the copy is what this thread waits for.
+        lock (_context.Database) _context.Database.Write(() => _context.Catalog.Operations.SetProgress(_row.Id, done, total), durable: false);
+    }
+
+    private sealed class Reporter(Action<long> report) : IProgress<long>
+    {
+        public void Report(long value) => report(value);
+    }
+}

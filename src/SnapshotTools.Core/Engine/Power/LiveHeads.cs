@@ -1,0 +1,50 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Power;
+
+/// <summary>
+/// What becomes of the new heads of a live snapshot that was not committed. The hypervisor may have switched to them: then
+/// the guest's synced writes are in them, and they are the heads whatever became of the snapshot.
+/// </summary>
+internal static class LiveHeads
+{
+    /// <summary>Makes pending layers the heads of their volumes when a running machine writes to them, or one that has ended has written to them.</summary>
+    /// <returns>False when nothing was written to any of them, so that they can be deleted.</returns>
+    public static bool KeepThoseInUse(EngineContext context, List<LayerRow> pending)
+    {
+        var heads = pending.FindAll(l => l.VolumeId is null && l.ParentId is { } id && context.Catalog.Layers.Get(id).State == LayerState.Head);
+        if (heads.Count == 0 || !heads.Exists(l => IsInUse(context, l))) return false;
+        var replaced = heads.ConvertAll(l => context.Catalog.Layers.Get(l.ParentId!.Value));
+        var facts = replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
+        context.Database.Write(() =>
+        {
+            for (int i = 0; i < heads.Count; i++)
+            {
+                long volumeId = replaced[i].VolumeId!.Value;
+                context.Catalog.Layers.Freeze(replaced[i].Id, facts[i]);
+                context.Catalog.Layers.MakeHead(heads[i].Id, volumeId);
+                context.Catalog.Volumes.SetHead(volumeId, heads[i].Id);
+                context.Catalog.Layers.SetUnpublished(volumeId);
+            }
+        });
+        for (int i = 0; i < heads.Count; i++)
+        {
+            var volume = context.Catalog.Volumes.Get(replaced[i].VolumeId!.Value);
+            context.Storage.Publish(volume.Name, heads[i].File);
+            context.Database.Write(() => context.Catalog.Layers.SetPublished(volume.Id), durable: false);
+        }
+        return true;
+    }
+
+    private static bool IsInUse(EngineContext context, LayerRow layer)
+    {
+        var volume = context.Catalog.Volumes.Get(context.Catalog.Layers.Get(layer.ParentId!.Value).VolumeId!.Value);
+        string path = context.Storage.PathOf(layer.File);
+        foreach (string vm in context.Catalog.Volumes.AttachedTo(volume.Id))
+        {
+            using var machine = context.FindMachine(context.ResolveVm(vm));
+            if (machine is not null) return machine.Heads.Contains(path);
+        }
+        return !context.Storage.IsEmpty(layer.File);
+    }
+}

@@ -1,0 +1,42 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Power;
+
+/// <summary>The running machines of VMs, as the compute plane has them.</summary>
+internal static class PoweredMachines
+{
+    /// <summary>The running machine of a VM, or null.</summary>
+    public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute?.Find(vm.Uid);
+
+    /// <summary>What a VM is doing.</summary>
+    public static VmState StateOf(this EngineContext context, VmRow vm)
+    {
+        if (vm.FailedRestore is not null) return VmState.Error;
+        return context.Compute?.StateOf(vm.Uid) is { } state and not VmState.Stopped ? state : vm.SuspendedMemory is null ? VmState.Stopped : VmState.Suspended;
+    }
+
+    /// <summary>A VM as its hypervisor is to run it.</summary>
+    public static MachineDefinition DefinitionOf(this EngineContext context, VmRow vm)
+    {
+        var configuration = context.ConfigurationOf(vm);
+        return new MachineDefinition(configuration, [.. configuration.Volumes.Select(a => new MachineDisk(a.VolumeId, a, ChainOf(context, a.VolumeId)))]);
+    }
+
+    /// <summary>The compute plane; an error where this store has none that works.</summary>
+    public static IComputePlane RequireCompute(this EngineContext context, VmRow vm) => context.Compute is { Capabilities.IsAvailable: true } compute ? compute
+        : throw new SnapshotException(ErrorIds.NotSupported, ErrorKind.Unsupported,
+            $"VM '{vm.Name}' cannot be run here: {context.Compute?.Capabilities.Reason ?? "there is no hypervisor for this store"}.", vm.Name);
+
+    /// <summary>Refuses while the VM runs.</summary>
+    public static void RequireStopped(this EngineContext context, VmRow vm, string what)
+    {
+        if (context.StateOf(vm) is VmState.Running or VmState.Paused)
+            throw new SnapshotException(ErrorIds.VmNotStopped, ErrorKind.Conflict, $"VM '{vm.Name}' is running; {what} needs it stopped. Stop it first: Stop-VmInstance {vm.Name}", vm.Name);
+    }
+
+    private static IReadOnlyList<ChainFile> ChainOf(EngineContext context, Guid volumeId)
+    {
+        var volume = context.Catalog.Volumes.FindById(volumeId)!;
+        return [.. context.Catalog.Layers.Chain(volume.HeadId).Select(l => new ChainFile(context.Storage.PathOf(l.File), l.Format))];
+    }
+}

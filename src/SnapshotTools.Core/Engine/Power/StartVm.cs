@@ -1,0 +1,55 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Power;
+
+/// <summary>Starts a VM: it boots, or goes on from the memory that it was suspended with.</summary>
+internal sealed class StartVm(EngineContext context, string vmName, bool paused) : Command<VmInstance>(context)
+{
+    private VmRow _vm = null!;
+    private VmState _state;
+
+    protected override IReadOnlyCollection<LockKey> Locks()
+    {
+        var row = Context.ResolveVm(vmName);
+        return [LockKey.Vm(row.Id), .. Catalog.Machines.Attachments(row.Id).Select(a => LockKey.Volume(a.VolumeId))];
+    }
+
+    protected override OperationPlan Plan()
+    {
+        _vm = Context.ResolveVm(vmName);
+        VmRules.RequireNoError(_vm);
+        Context.RequireCompute(_vm);
+        _state = Context.StateOf(_vm);
+        string how = _state switch
+        {
+            VmState.Running => $"VM '{_vm.Name}' runs already; nothing is done.",
+            VmState.Paused => $"Let VM '{_vm.Name}' go on.",
+            VmState.Suspended => $"Start VM '{_vm.Name}' from where it was suspended.",
+            _ => $"Start VM '{_vm.Name}'.",
+        };
+        return new OperationPlan { Kind = OperationKind.Power, Target = _vm.Name, Summary = how, Steps = [new PlanStep(PlanAction.StartVm, _vm.Name, "start the machine")] };
+    }
+
+    protected override VmInstance Execute(OperationPlan plan, RunOptions options)
+    {
+        Start(Context, _vm, _state, paused, options);
+        return Context.ToModel(Catalog.Machines.Get(_vm.Id));
+    }
+
+    /// <summary>Starts a VM whose locks are held.</summary>
+    public static void Start(EngineContext context, VmRow vm, VmState state, bool paused, RunOptions options)
+    {
+        if (state == VmState.Running) return;
+        if (state == VmState.Paused)
+        {
+            using var standing = context.FindMachine(vm);
+            if (!paused) standing?.Resume();
+            return;
+        }
+        string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
+        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
+        options.Log?.Invoke($"VM '{vm.Name}' {(memory is null ? "was started" : "goes on from its memory")}");
+        // The memory was of that one moment; from now on the disks move on without it.
+        if (memory is not null) context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+    }
+}

@@ -1,0 +1,115 @@
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Upkeep;
+using SnapshotTools.IO;
+
+namespace SnapshotTools.Core;
+
+/// <summary>
+/// One open store. It knows every operation from end to end and composes the planes; each change is planned first and run
+/// then. Use one engine from one thread at a time; several engines, in one process or many, may have one store open.
+/// </summary>
+public sealed class SnapshotEngine : IDisposable
+{
+    private readonly EngineContext _context;
+
+    private SnapshotEngine(EngineContext context)
+    {
+        _context = context;
+        Machines = new MachineService(_context);
+        Volumes = new VolumeService(_context);
+        Snapshots = new SnapshotService(_context);
+        VolumeSnapshots = new VolumeSnapshotService(_context);
+        Operations = new OperationService(_context);
+    }
+
+    /// <summary>VM instances.</summary>
+    public MachineService Machines { get; }
+
+    /// <summary>Volumes.</summary>
+    public VolumeService Volumes { get; }
+
+    /// <summary>VM snapshots.</summary>
+    public SnapshotService Snapshots { get; }
+
+    /// <summary>Volume snapshots.</summary>
+    public VolumeSnapshotService VolumeSnapshots { get; }
+
+    /// <summary>Operations.</summary>
+    public OperationService Operations { get; }
+
+    /// <summary>Makes the catalog and the lock file of a new store.</summary>
+    public static void CreateCatalog(IFileSystem files, StoreFiles paths, Guid storeId)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        ArgumentNullException.ThrowIfNull(paths);
+        files.Create(paths.Locks).Dispose();
+        StoreCatalog.Create(files, paths.Catalog, storeId).Dispose();
+    }
+
+    /// <summary>Reads the id of a store from its catalog.</summary>
+    public static Guid ReadStoreId(IFileSystem files, StoreFiles paths)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        using var catalog = StoreCatalog.Open(files, paths.Catalog);
+        return catalog.StoreId;
+    }
+
+    /// <summary>Opens a store and settles what a killed process may have left in it.</summary>
+    /// <param name="files">The file system that it is on.</param>
+    /// <param name="paths">Its files.</param>
+    /// <param name="storage">Its storage plane, which the engine then owns.</param>
+    /// <param name="log">Is told what had to be settled.</param>
+    /// <param name="compute">What runs its machines, which the engine then owns; without it every VM is stopped.</param>
+    public static SnapshotEngine Open(IFileSystem files, StoreFiles paths, IStoragePlane storage, Action<string>? log = null, IComputePlane? compute = null)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        var catalog = StoreCatalog.Open(files, paths.Catalog);
+        try
+        {
+            var context = new EngineContext(paths.Directory, catalog, storage, files, new StoreLocks(files, paths.Locks), compute);
+            new Settling(context, log).Run(Boot.Id);
+            return new SnapshotEngine(context);
+        }
+        catch
+        {
+            catalog.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The store and what is in it.</summary>
+    public StoreInfo GetStore() => _context.Database.Read(() => new StoreInfo
+    {
+        Id = _context.Catalog.StoreId,
+        Path = _context.Store,
+        SchemaVersion = Schema.Version,
+        VmCount = (int)_context.Catalog.Machines.Count(),
+        VolumeCount = (int)_context.Catalog.Volumes.Count(),
+        SnapshotCount = (int)_context.Catalog.Snapshots.Count(),
+        LayerCount = (int)_context.Catalog.Layers.Count(),
+        AllocatedBytes = _context.Catalog.Layers.FrozenBytes() + _context.Catalog.Layers.Heads().Sum(h => _context.Storage.Measure(h.File)?.AllocatedBytes ?? 0),
+        FreeBytes = _context.Storage.FreeBytes(),
+        CreatedAt = _context.Catalog.CreatedAt,
+    });
+
+    /// <summary>Compares the catalog with the files and checks every layer; changes nothing.</summary>
+    public IReadOnlyList<StoreFinding> Test(RunOptions? options = null) => new StoreTest(_context, options ?? RunOptions.Default).Run();
+
+    /// <summary>Merges and deletes layers that nothing needs, which an interrupted operation may have left. The run gives the bytes freed.</summary>
+    public PlannedOperation<long> Optimize() => new OptimizeStore(_context).Prepare();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _context.Catalog.Dispose();
+        _context.Storage.Dispose();
+        _context.Compute?.Dispose();
+    }
+}
+
+/// <summary>The engine's own files in a store.</summary>
+/// <param name="Directory">The store.</param>
+/// <param name="Catalog">The catalog's file.</param>
+/// <param name="Locks">The file whose bytes are the locks between operations.</param>
+public sealed record StoreFiles(string Directory, string Catalog, string Locks);

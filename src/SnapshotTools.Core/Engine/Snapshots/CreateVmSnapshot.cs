@@ -1,0 +1,134 @@
+using System.Globalization;
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
+
+namespace SnapshotTools.Core.Engine.Snapshots;
+
+/// <summary>Takes a snapshot of a VM: freezes the heads of the volumes in scope and puts new ones over them.</summary>
+internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest request) : Command<VmSnapshot>(context)
+{
+    private readonly DateTimeOffset _createdAt = DateTimeOffset.UtcNow;
+    private VmRow _vm = null!;
+    private string _name = null!;
+    private List<AttachmentRow> _volumes = null!;
+    private VmSnapshotRow? _existing;
+
+    protected override IReadOnlyCollection<LockKey> Locks()
+    {
+        var row = Context.ResolveVm(request.Vm);
+        return [LockKey.Vm(row.Id), .. Catalog.Machines.Attachments(row.Id).Select(a => LockKey.Volume(a.VolumeId))];
+    }
+
+    protected override OperationPlan Plan()
+    {
+        _vm = Context.ResolveVm(request.Vm);
+        _name = Names.Validate(request.Name ?? _createdAt.ToString("yyyy-MM-dd'T'HH-mm-ss'Z'", CultureInfo.InvariantCulture), "snapshot");
+        string[] tags = SnapshotTags.Validate(request.Tags);
+        _existing = Catalog.Snapshots.FindByName(_vm.Id, _name);
+        string target = $"{_vm.Name}/{_name}";
+        if (_existing is not null && request.Ensure)
+            return new OperationPlan { Kind = OperationKind.Snapshot, Target = target, Summary = $"Snapshot '{_name}' of VM '{_vm.Name}' exists already; nothing is done." };
+        VmRules.RequireNoError(_vm);
+        if (_existing is not null)
+            throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict,
+                $"VM '{_vm.Name}' has a snapshot '{_existing.Name}' already. Choose another name, or use -Ensure if that one will do.", _name);
+        if (request.ExpiresAt is { } expiry && expiry <= _createdAt)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"The snapshot would have expired already: {expiry:u} is in the past.", _name);
+        _volumes = VolumesInScope(_vm);
+        CheckConsistency();
+        long space = NewHeads.SpaceFor(Storage, _volumes.Select(v => v.Size));
+        Context.RequireSpace(space, $"A snapshot of VM '{_vm.Name}'");
+        return new OperationPlan
+        {
+            Kind = OperationKind.Snapshot,
+            Target = target,
+            Summary = $"Take snapshot '{_name}' of VM '{_vm.Name}' ({string.Join(", ", _volumes.Select(v => v.VolumeName))}){(tags.Length > 0 ? $", tagged {string.Join(", ", tags)}" : "")}.",
+            Steps = [.. _volumes.Select(v => new PlanStep(PlanAction.Freeze, v.VolumeName, $"freeze the head of volume '{v.VolumeName}' and put a new empty one over it"))],
+            SpaceNeeded = space,
+        };
+    }
+
+    protected override VmSnapshot Execute(OperationPlan plan, RunOptions options)
+    {
+        if (_existing is not null) return Context.ToModel(_existing);
+        var rows = _volumes.ConvertAll(v => Catalog.Volumes.Get(v.VolumeId));
+        var frozen = rows.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
+        var snapshot = NewRow();
+        var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
+
+        var heads = new NewHeads(Context);
+        var whole = SnapshotIdentities.Of(Context, _vm, snapshot);
+        for (int i = 0; i < rows.Count; i++)
+            heads.Add(rows[i], frozen[i], whole with { Id = parts[i].Uid, Parent = parts[i].ParentId is { } p ? Catalog.Snapshots.FindVolumeSnapshot(p)?.Uid : null });
+
+        using var machine = Context.FindMachine(_vm);
+        // A running hypervisor holds the heads itself; of a stopped VM nobody may.
+        using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
+        string? memory = request.Memory ? Storage.NewMemoryLocation(snapshot.Uid) : null;
+        using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>
+        {
+            heads.Register(id);
+            if (memory is not null) Catalog.Layers.AddGarbage(memory);   // until the commit it is needed by nobody
+        });
+        try
+        {
+            heads.Create();
+            run.Log($"{rows.Count} new heads are durable");
+            run.Cancellation.ThrowIfCancellationRequested();
+            if (machine is not null) snapshot = new LiveSnapshot(Context, request, run).Take(machine, heads, snapshot, memory);
+            var facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
+            run.Commit(() =>
+            {
+                long snapshotId = Catalog.Snapshots.Insert(snapshot);
+                for (int i = 0; i < rows.Count; i++)
+                {
+                    Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
+                    Catalog.Volumes.SetPresent(rows[i].Id, Catalog.Snapshots.InsertVolumeSnapshot(parts[i] with { VmSnapshotId = snapshotId }));
+                }
+                heads.Commit();
+                if (memory is not null) Catalog.Layers.ForgetGarbage([memory]);
+                Catalog.Machines.SetPresent(_vm.Id, snapshotId);
+            });
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            throw;
+        }
+        foreach (var layer in frozen) Storage.SetFrozen(layer.File, true);
+        heads.Publish();
+        run.Log("the stable paths lead to the new heads");
+        return Context.ToModel(Catalog.Snapshots.FindByName(_vm.Id, _name)!);
+    }
+
+    private void CheckConsistency()
+    {
+        bool isRunning = Context.StateOf(_vm) is VmState.Running or VmState.Paused;
+        if (request.Memory && !(isRunning && Context.Compute!.Capabilities.CanSaveMemory))
+            throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.Conflict, isRunning
+                ? $"The memory of VM '{_vm.Name}' cannot be saved here: {Context.Compute!.Capabilities.Reason}. Leave -Memory away."
+                : $"VM '{_vm.Name}' is not running, so there is no memory to save. Leave -Memory away, or start the VM first.", _vm.Name);
+        if (request.Freeze == FileSystemFreeze.Required && !isRunning)
+            throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Conflict, $"VM '{_vm.Name}' is not running, so there is no guest to freeze its file systems. A stopped VM's snapshot is consistent without.", _vm.Name);
+    }
+
+    private VmSnapshotRow NewRow() => new(
+        0, Guid.CreateVersion7(), _vm.Id, _vm.PresentId, _name, _createdAt, string.IsNullOrWhiteSpace(request.Description) ? null : request.Description,
+        Json.Write(SnapshotTags.Validate(request.Tags)), request.ExpiresAt, request.Volumes.Count > 0 ? SnapshotScope.Named : request.Scope, SnapshotConsistency.Crash,
+        IsBackup: false, Pause: null, Memory: null, MemoryBytes: 0, Json.Write(Context.ConfigurationOf(_vm)));
+
+    private List<AttachmentRow> VolumesInScope(VmRow row)
+    {
+        var all = Catalog.Machines.Attachments(row.Id);
+        var chosen = request.Volumes.Count > 0 ? VmRules.NamedVolumes(row, all, request.Volumes) : request.Scope switch
+        {
+            SnapshotScope.All => all,
+            SnapshotScope.Boot => all.FindAll(a => a.Boot),
+            SnapshotScope.Data => all.FindAll(a => !a.Boot),
+            _ => throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "The scope Named needs the names of volumes: -Volume.", row.Name),
+        };
+        return chosen.Count > 0 ? chosen : throw new SnapshotException(ErrorIds.EmptyScope, ErrorKind.InvalidInput,
+            all.Count == 0 ? $"VM '{row.Name}' has no volumes. Attach one first: Mount-VmVolume {row.Name} <volume>"
+            : $"VM '{row.Name}' has no volume in scope {request.Scope}. It has: {string.Join(", ", all.Select(a => a.VolumeName + (a.Boot ? " (boot)" : "")))}", row.Name);
+    }
+}

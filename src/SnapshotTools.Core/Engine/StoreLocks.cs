@@ -1,0 +1,76 @@
+using System.Diagnostics;
+using SnapshotTools.IO;
+
+namespace SnapshotTools.Core.Engine;
+
+/// <summary>
+/// Locks between operations, across processes: byte ranges of one file, one byte for each VM, volume and operation. They
+/// belong to an open file, so that they are free the moment their owner is gone, however it went.
+/// </summary>
+internal sealed class StoreLocks(IFileSystem files, string path)
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Takes all of the keys or none.</summary>
+    /// <param name="keys">What to lock.</param>
+    /// <param name="wait">How long to wait for others.</param>
+    /// <param name="busy">Makes the error for a key that stayed taken.</param>
+    /// <param name="waiting">Is told once when there is something to wait for.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public IDisposable Acquire(IReadOnlyCollection<LockKey> keys, TimeSpan wait, Func<LockKey, SnapshotException> busy, Action<LockKey>? waiting, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        var ordered = keys.Distinct().OrderBy(k => k.Offset).ToList();
+        bool told = false;
+        while (true)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var file = files.Open(path, FileOpenMode.ReadWrite);
+            LockKey? taken = null;
+            foreach (var key in ordered)
+            {
+                if (file.TryLock(key.Offset, 1, LockKind.Exclusive)) continue;
+                taken = key;
+                break;
+            }
+            if (taken is null) return file;
+            file.Dispose();
+            if (clock.Elapsed >= wait) throw busy(taken);
+            if (!told) waiting?.Invoke(taken);
+            told = true;
+            cancellation.WaitHandle.WaitOne(PollInterval);
+        }
+    }
+
+    /// <summary>Takes one key if it is free; null when it is not.</summary>
+    public IDisposable? TryAcquire(LockKey key)
+    {
+        var file = files.Open(path, FileOpenMode.ReadWrite);
+        if (file.TryLock(key.Offset, 1, LockKind.Exclusive)) return file;
+        file.Dispose();
+        return null;
+    }
+}
+
+/// <summary>What can be locked.</summary>
+internal sealed record LockKey(LockKey.Kinds Kind, long Id)
+{
+    public enum Kinds
+    {
+        Store,
+        Vm,
+        Volume,
+        Operation,
+    }
+
+    /// <summary>The byte of the lock file that stands for it.</summary>
+    public long Offset => ((long)Kind << 40) + Id;
+
+    public static LockKey Store { get; } = new(Kinds.Store, 0);
+
+    public static LockKey Vm(long id) => new(Kinds.Vm, id);
+
+    public static LockKey Volume(long id) => new(Kinds.Volume, id);
+
+    public static LockKey Operation(long id) => new(Kinds.Operation, id);
+}

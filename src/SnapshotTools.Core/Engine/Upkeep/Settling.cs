@@ -1,0 +1,64 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Upkeep;
+
+/// <summary>
+/// Settles, when a store is opened, what a process left that was killed: takes back what was not committed, deletes what
+/// was forgotten, lets stable paths follow. After a restart of the machine all stable paths are looked at, since theirs is
+/// the one change that is not waited for to be durable.
+/// </summary>
+internal sealed class Settling(EngineContext context, Action<string>? log)
+{
+    /// <summary>Settles; finding nothing to do costs two queries.</summary>
+    public void Run(string bootId)
+    {
+        bool isSettled = context.Catalog.GetBootId() == bootId && context.Catalog.Operations.Open().Count == 0
+            && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0;
+        if (isSettled) return;
+        using var alone = context.Locks.TryAcquire(LockKey.Store);
+        if (alone is null) return;   // somebody else is settling
+        foreach (var operation in context.Catalog.Operations.Open()) TakeBackIfDead(operation);
+        foreach (long volumeId in context.Catalog.Layers.VolumesWithUnneededLayers()) Collect(volumeId);
+        bool isNewBoot = context.Catalog.GetBootId() != bootId;
+        var unpublished = context.Catalog.Layers.Unpublished();
+        foreach (var volume in isNewBoot ? context.Catalog.Volumes.All() : unpublished.ConvertAll(context.Catalog.Volumes.Get)) Publish(volume);
+        if (context.Catalog.Layers.Garbage() is { Count: > 0 } garbage)
+        {
+            new Collecting(context).DeleteGarbage();
+            log?.Invoke($"Deleted {garbage.Count} files that nothing needs.");
+        }
+        if (isNewBoot) context.Catalog.SetBootId(bootId);
+    }
+
+    private void TakeBackIfDead(OperationRow operation)
+    {
+        using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
+        if (mine is null) return;   // its process is alive
+        OperationRun.TakeBack(context, operation, OperationState.Interrupted, $"Process {operation.ProcessId} ended before the operation did.");
+        log?.Invoke($"Operation '{operation.Kind} {operation.Target}' of {operation.StartedAt:u} was interrupted; what it had not committed was taken back.");
+    }
+
+    /// <summary>Forgets layers that nothing lies on; merges copy data, and so are not for the opening of a store.</summary>
+    private void Collect(long volumeId)
+    {
+        using var mine = context.Locks.TryAcquire(LockKey.Volume(volumeId));
+        if (mine is null) return;   // an operation is at it
+        var plan = LayerCollector.Plan(context.Catalog.Layers.ForCollector(volumeId));
+        if (plan.Deletes.Count > 0) context.Database.Write(() => new Collecting(context).DropDeleted(plan));
+        if (plan.Merges.Count > 0)
+            log?.Invoke($"Volume '{context.Catalog.Volumes.Get(volumeId).Name}' has {plan.Merges.Count} layers that nothing needs any more. Run Optimize-SnapshotStore to merge them.");
+    }
+
+    private void Publish(VolumeRow volume)
+    {
+        using var mine = context.Locks.TryAcquire(LockKey.Volume(volume.Id));
+        if (mine is null) return;   // the operation on it publishes it
+        var head = context.Catalog.Layers.Get(context.Catalog.Volumes.Get(volume.Id).HeadId).File;
+        if (!context.Storage.IsPublished(volume.Name, head))
+        {
+            context.Storage.Publish(volume.Name, head);
+            log?.Invoke($"The stable path of volume '{volume.Name}' leads to its head again.");
+        }
+        context.Database.Write(() => context.Catalog.Layers.SetPublished(volume.Id), durable: false);
+    }
+}

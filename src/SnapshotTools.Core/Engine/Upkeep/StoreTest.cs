@@ -1,0 +1,60 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Upkeep;
+
+/// <summary>Compares the catalog with the files, and checks every layer.</summary>
+internal sealed class StoreTest(EngineContext context, RunOptions options)
+{
+    public IReadOnlyList<StoreFinding> Run()
+    {
+        var findings = new List<StoreFinding>();
+        var layers = context.Catalog.Layers.All().FindAll(l => l.State != LayerState.Pending);
+        var byId = layers.ToDictionary(l => l.Id);
+        var volumes = context.Catalog.Volumes.All().ToDictionary(v => v.Id);
+        long done = 0;
+        foreach (var layer in layers)
+        {
+            options.Cancellation.ThrowIfCancellationRequested();
+            options.Progress?.Report(new OperationProgress("Checking layers", done++, layers.Count));
+            TestLayer(layer, byId, volumes, findings);
+        }
+        foreach (var volume in volumes.Values)
+            if (!context.Storage.IsPublished(volume.Name, byId[volume.HeadId].File))
+                findings.Add(new StoreFinding(FindingSeverity.Warning, "StablePathWrong", volume.Name,
+                    $"The stable path '{context.Storage.PublishedPath(volume.Name)}' does not lead to the head of volume '{volume.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."));
+        FindStrangers(findings);
+        foreach (long id in context.Catalog.Layers.VolumesWithUnneededLayers())
+            findings.Add(new StoreFinding(FindingSeverity.Information, "LayerUnneeded", volumes[id].Name, $"Volume '{volumes[id].Name}' has layers that nothing needs. Run Optimize-SnapshotStore to merge or delete them."));
+        return findings;
+    }
+
+    private void TestLayer(LayerRow layer, Dictionary<long, LayerRow> byId, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
+    {
+        var volume = volumes[layer.VolumeId!.Value];
+        string affected = Affected(layer, volume);
+        if (context.Storage.Measure(layer.File) is not { } facts)
+        {
+            findings.Add(new StoreFinding(FindingSeverity.Error, "LayerMissing", layer.Location, $"The file of a layer is missing. It affects {affected}. Put the file back."));
+            return;
+        }
+        if (layer.State == LayerState.Frozen && (facts.Length != layer.Length || facts.ModifiedAt != layer.ModifiedAt))
+            findings.Add(new StoreFinding(FindingSeverity.Error, "LayerChanged", layer.Location, $"The file was written after it was frozen. It affects {affected}. Find out what wrote to it; what was written there cannot be taken back."));
+        var parent = layer.ParentId is { } id ? byId[id].File : null;
+        findings.AddRange(context.Storage.Check(layer.File, parent, context.IdentityOf(layer, volume), options.Cancellation)
+            .Select(f => f.Severity == FindingSeverity.Error ? f with { Message = $"{f.Message} It affects {affected}." } : f));
+    }
+
+    private string Affected(LayerRow layer, VolumeRow volume)
+    {
+        var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id).FindAll(s => s.LayerId == layer.Id).ConvertAll(s => $"snapshot '{s.Name}'");
+        return $"volume '{volume.Name}'{(snapshots.Count > 0 ? $" ({string.Join(", ", snapshots)} and what descends from it)" : layer.State == LayerState.Head ? " (its present)" : "")}";
+    }
+
+    private void FindStrangers(List<StoreFinding> findings)
+    {
+        var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
+        var known = context.Catalog.Layers.All().Select(l => l.Location).Concat(context.Catalog.Layers.Garbage()).ToHashSet(StringComparer.Ordinal);
+        foreach (string location in locations.Where(l => !known.Contains(l)))
+            findings.Add(new StoreFinding(FindingSeverity.Warning, "FileUnknown", location, "The catalog does not know this file. If nothing of yours put it there, it can be deleted."));
+    }
+}

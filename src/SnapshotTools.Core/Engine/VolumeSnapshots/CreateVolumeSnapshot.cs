@@ -1,0 +1,69 @@
+using System.Globalization;
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.VolumeSnapshots;
+
+/// <summary>Takes a snapshot of one volume.</summary>
+internal sealed class CreateVolumeSnapshot(EngineContext context, string volumeName, string? wantedName, string? description, bool ensure) : Command<VolumeSnapshot>(context)
+{
+    private readonly DateTimeOffset _createdAt = DateTimeOffset.UtcNow;
+    private VolumeRow _volume = null!;
+    private VolumeSnapshotRow? _existing;
+    private string _name = null!;
+
+    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Volume(Context.ResolveVolume(volumeName).Id)];
+
+    protected override OperationPlan Plan()
+    {
+        _volume = Context.ResolveVolume(volumeName);
+        VolumeRules.RequireNoError(Context, _volume);
+        _name = Names.Validate(wantedName ?? _createdAt.ToString("yyyy-MM-dd'T'HH-mm-ss'Z'", CultureInfo.InvariantCulture), "snapshot");
+        _existing = Catalog.Snapshots.OfVolume(_volume.Id).Find(s => string.Equals(s.Name, _name, StringComparison.OrdinalIgnoreCase));
+        if (_existing is not null && !ensure)
+            throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict,
+                $"Volume '{_volume.Name}' has a snapshot '{_existing.Name}' already. Choose another name, or use -Ensure if that one will do.", _name);
+        if (_existing is not null)
+            return new OperationPlan { Kind = OperationKind.Snapshot, Target = $"{_volume.Name}/{_name}", Summary = $"Snapshot '{_name}' of volume '{_volume.Name}' exists already; nothing is done." };
+        long space = NewHeads.SpaceFor(Storage, [_volume.Size]);
+        Context.RequireSpace(space, $"A snapshot of volume '{_volume.Name}'");
+        return new OperationPlan
+        {
+            Kind = OperationKind.Snapshot,
+            Target = $"{_volume.Name}/{_name}",
+            Summary = $"Take snapshot '{_name}' of volume '{_volume.Name}'.",
+            Steps = [new PlanStep(PlanAction.Freeze, _volume.Name, $"freeze the head of volume '{_volume.Name}' and put a new empty one over it")],
+            SpaceNeeded = space,
+        };
+    }
+
+    protected override VolumeSnapshot Execute(OperationPlan plan, RunOptions options)
+    {
+        if (_existing is not null) return Context.ToModel(_existing);
+        var frozen = Catalog.Layers.Get(_volume.HeadId);
+        var snapshot = new VolumeSnapshotRow(0, Guid.CreateVersion7(), _volume.Id, _volume.PresentId, null, 0, _name, _createdAt, string.IsNullOrWhiteSpace(description) ? null : description, frozen.Id);
+        var heads = new NewHeads(Context);
+        heads.Add(_volume, frozen, Context.IdentityOf(snapshot));
+        using var reserved = Storage.Reserve([frozen.File]);
+        using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, heads.Register);
+        try
+        {
+            heads.Create();
+            var facts = LayerFiles.Measure(Storage, frozen);
+            run.Cancellation.ThrowIfCancellationRequested();
+            run.Commit(() =>
+            {
+                Catalog.Layers.Freeze(frozen.Id, facts);
+                Catalog.Volumes.SetPresent(_volume.Id, Catalog.Snapshots.InsertVolumeSnapshot(snapshot));
+                heads.Commit();
+            });
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            throw;
+        }
+        Storage.SetFrozen(frozen.File, true);
+        heads.Publish();
+        return Context.ToModel(Catalog.Snapshots.FindVolumeSnapshot(snapshot.Uid)!);
+    }
+}

@@ -1,0 +1,57 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Volumes;
+
+/// <summary>Removal of whole volumes, by itself and together with a VM.</summary>
+internal static class VolumeRemoval
+{
+    /// <summary>What is deleted and lost.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/> or <see cref="ErrorIds.VolumeHasSnapshots"/>.</exception>
+    public static OperationPlan Plan(EngineContext context, IReadOnlyList<VolumeRow> volumes, string summary, bool removeSnapshots)
+    {
+        var steps = new List<PlanStep>();
+        var lost = new List<string>();
+        foreach (var volume in volumes)
+        {
+            var layers = context.Catalog.Layers.OfVolume(volume.Id);
+            RequireNoClones(context, volume, layers);
+            var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id);
+            if (snapshots.Count > 0 && !removeSnapshots)
+                throw new SnapshotException(ErrorIds.VolumeHasSnapshots, ErrorKind.Conflict,
+                    $"Volume '{volume.Name}' has {snapshots.Count} snapshots, such as '{snapshots[0].Name}', that would be lost with it. Use -RemoveSnapshots if they may go.", volume.Name);
+            foreach (var layer in layers)
+            {
+                long bytes = layer.External ? 0 : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+                steps.Add(layer.External
+                    ? new PlanStep(PlanAction.Forget, layer.Uid.ToString(), $"let go of the adopted image '{layer.Location}', which is left as it is")
+                    : new PlanStep(PlanAction.DeleteLayer, layer.Uid.ToString(), $"delete a layer of volume '{volume.Name}' ({ByteSize.Format(bytes)})", BytesFreed: bytes));
+            }
+            lost.Add($"volume '{volume.Name}' ({ByteSize.Format(volume.Size)}){(snapshots.Count > 0 ? $" and its {snapshots.Count} snapshots" : "")}");
+        }
+        return new OperationPlan { Kind = OperationKind.Remove, Target = "", Summary = summary, Steps = steps, Lost = lost };
+    }
+
+    /// <summary>Forgets volumes with all that is theirs. Part of a transaction.</summary>
+    public static void Forget(EngineContext context, IEnumerable<VolumeRow> volumes)
+    {
+        foreach (var volume in volumes)
+        {
+            context.Catalog.Snapshots.OfVolume(volume.Id).ForEach(context.Catalog.Snapshots.DeleteVolumeSnapshot);
+            var layers = context.Catalog.Layers.OfVolume(volume.Id);
+            layers.ForEach(l => context.Catalog.Layers.SetParent(l.Id, null));
+            layers.ForEach(l => context.Catalog.Layers.Drop(l));
+            context.Catalog.Layers.AddGarbage(context.Storage.PublishedLocation(volume.Name));
+            context.Catalog.Layers.SetPublished(volume.Id);
+            context.Catalog.Volumes.Delete(volume.Id);
+        }
+    }
+
+    private static void RequireNoClones(EngineContext context, VolumeRow volume, List<LayerRow> layers)
+    {
+        var clones = layers.SelectMany(l => context.Catalog.Layers.Children(l.Id)).Where(c => c.VolumeId is { } id && id != volume.Id)
+            .Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().ToList();
+        if (clones.Count > 0)
+            throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
+                $"Volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Remove {(clones.Count == 1 ? "that volume" : "those volumes")} first: Remove-VmVolume {clones[0]}", volume.Name);
+    }
+}

@@ -1,0 +1,101 @@
+namespace SnapshotTools.Core;
+
+/// <summary>
+/// What runs machines: power, pause and resume, file-system freeze, switching a running disk to a new head, saving and
+/// loading memory. It knows nothing of catalogs and snapshots; it is told which files to use and says what it did.
+/// </summary>
+public interface IComputePlane : IDisposable
+{
+    /// <summary>What this plane can do on this machine.</summary>
+    ComputeCapabilities Capabilities { get; }
+
+    /// <summary>Running, Paused, or Stopped when the VM has no machine; disturbs nobody who works on it.</summary>
+    VmState StateOf(Guid vmId);
+
+    /// <summary>The running machine of a VM, found again by any process of this store; null when it does not run.</summary>
+    IRunningMachine? Find(Guid vmId);
+
+    /// <summary>Starts a machine; it runs (or stands, when <see cref="StartOptions.Paused"/>) when the call returns.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> with the hypervisor's last words, or <see cref="ErrorIds.ImageInUse"/>.</exception>
+    IRunningMachine Start(MachineDefinition machine, StartOptions options, CancellationToken cancellation);
+
+    /// <summary>What the hypervisor said last before the VM's machine ended by itself; null when nothing is kept.</summary>
+    string? LastWords(Guid vmId);
+}
+
+/// <summary>What a compute plane can do.</summary>
+/// <param name="IsAvailable">Whether the hypervisor is on this machine at all.</param>
+/// <param name="CanSaveMemory">Whether memory can be saved.</param>
+/// <param name="CanSaveMemoryInBackground">Whether memory can be saved while the guest runs on.</param>
+/// <param name="Reason">Why something cannot be done, for a message.</param>
+public sealed record ComputeCapabilities(bool IsAvailable, bool CanSaveMemory, bool CanSaveMemoryInBackground, string? Reason);
+
+/// <summary>A machine as it is to run.</summary>
+/// <param name="Configuration">Processors, memory, adapters, boot.</param>
+/// <param name="Disks">The disks in the VM's order.</param>
+public sealed record MachineDefinition(VmConfiguration Configuration, IReadOnlyList<MachineDisk> Disks);
+
+/// <summary>A disk of a machine.</summary>
+/// <param name="VolumeId">The volume.</param>
+/// <param name="Attachment">Bus, boot flag and the like.</param>
+/// <param name="Chain">Absolute paths of the layers, the head first, with their formats.</param>
+public sealed record MachineDisk(Guid VolumeId, VmAttachment Attachment, IReadOnlyList<ChainFile> Chain);
+
+/// <summary>A layer's file as a hypervisor opens it.</summary>
+/// <param name="Path">Its absolute path.</param>
+/// <param name="Format">Its format.</param>
+public sealed record ChainFile(string Path, LayerFormat Format);
+
+/// <summary>How a machine is started.</summary>
+/// <param name="MemoryFile">A memory file to go on from; null boots.</param>
+/// <param name="Paused">Leaves the processors standing.</param>
+/// <param name="Warn">Is told what its user should know although the machine starts.</param>
+public sealed record StartOptions(string? MemoryFile = null, bool Paused = false, Action<string>? Warn = null);
+
+/// <summary>A machine that runs. Disposing it lets go of it; it runs on.</summary>
+public interface IRunningMachine : IDisposable
+{
+    /// <summary>Running or paused; Stopped once it has ended.</summary>
+    VmState State { get; }
+
+    /// <summary>The files of the top layers that the hypervisor writes to now.</summary>
+    IReadOnlyList<string> Heads { get; }
+
+    /// <summary>Asks the guest to shut down and waits; with <paramref name="turnOff"/> pulls the plug.</summary>
+    void Stop(bool turnOff, TimeSpan timeout, CancellationToken cancellation);
+
+    /// <summary>Lets the processors stand.</summary>
+    void Pause();
+
+    /// <summary>Lets them go on.</summary>
+    void Resume();
+
+    /// <summary>Freezes the guest's file systems through its agent; disposing the result thaws them, and so does a watchdog when this process dies.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ConsistencyNotAvailable"/>: no agent, or it refused.</exception>
+    IDisposable FreezeFileSystems(TimeSpan limit, CancellationToken cancellation);
+
+    /// <summary>Makes the hypervisor open new heads beside the running disks, without using them yet. Disposing the result without a switch closes them again.</summary>
+    ILiveSwitch PrepareSwitch(IReadOnlyList<LiveHead> heads, CancellationToken cancellation);
+}
+
+/// <summary>A new head for a running disk.</summary>
+/// <param name="PresentHead">The file that the disk writes to now.</param>
+/// <param name="NewHead">The new head's file, which names the present head as its backing file.</param>
+public sealed record LiveHead(string PresentHead, string NewHead);
+
+/// <summary>Heads that are open and wait for the switch.</summary>
+public interface ILiveSwitch : IDisposable
+{
+    /// <summary>Switches all disks in one step, and begins to save the memory of the same instant when a file is named.</summary>
+    /// <param name="memoryFile">A new file for the memory, or null.</param>
+    /// <param name="maxPause">Gives up, with the guest running on unchanged, when the pause would be longer.</param>
+    /// <param name="cancellation">Ends the wait before the switch, never in it.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> or <see cref="ErrorIds.PauseTooLong"/>; nothing is switched then.</exception>
+    LiveSwitchResult Switch(string? memoryFile, TimeSpan? maxPause, CancellationToken cancellation);
+}
+
+/// <summary>What a switch did.</summary>
+/// <param name="Pause">How long the guest stood still.</param>
+/// <param name="Memory">Ends when the memory file is complete and durable, with its bytes on disk; null without memory.</param>
+/// <param name="MemoryMethod">How the memory was saved: in the background, or with the guest standing.</param>
+public sealed record LiveSwitchResult(TimeSpan Pause, Task<long>? Memory, string? MemoryMethod);

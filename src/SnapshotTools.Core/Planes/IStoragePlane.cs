@@ -1,0 +1,257 @@
+namespace SnapshotTools.Core;
+
+/// <summary>
+/// Where volumes and their layers are: makes, freezes, branches, copies, merges, deletes and checks layers. It knows
+/// layers and their parents; which of them are needed is the engine's to know. What a call made is durable when it returns.
+/// </summary>
+public interface IStoragePlane : IDisposable
+{
+    /// <summary>What this plane can do, and what it costs.</summary>
+    StorageCapabilities Capabilities { get; }
+
+    /// <summary>Free bytes for new data.</summary>
+    long FreeBytes();
+
+    /// <summary>The file that a new layer will be.</summary>
+    LayerFile NewLayerFile(Guid id);
+
+    /// <summary>The location of a new memory file.</summary>
+    string NewMemoryLocation(Guid id);
+
+    /// <summary>Absolute path of a location.</summary>
+    string PathOf(string location);
+
+    /// <summary>Absolute path by which other programs open a layer.</summary>
+    string PathOf(LayerFile layer);
+
+    /// <summary>Keeps every other process from opening these layers for writing until the result is disposed.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ImageInUse"/>: another process has one of them open for writing.</exception>
+    IDisposable Reserve(IReadOnlyList<LayerFile> layers);
+
+    /// <summary>Makes new layers, empty or over a parent, all at once; the parents' content is durable first. When one fails, none is left.</summary>
+    void Create(IReadOnlyList<NewLayer> layers);
+
+    /// <summary>Guards a layer's file against accidental writes, or takes the guard away.</summary>
+    void SetFrozen(LayerFile layer, bool frozen);
+
+    /// <summary>What a layer occupies now, or null when its file is missing.</summary>
+    LayerFacts? Measure(LayerFile layer);
+
+    /// <summary>Deletes files that nothing needs; a missing one is no error.</summary>
+    void Delete(IReadOnlyList<string> locations);
+
+    /// <summary>Makes the stable path of a volume lead to a layer.</summary>
+    void Publish(string volume, LayerFile head);
+
+    /// <summary>The stable path of a volume.</summary>
+    string PublishedPath(string volume);
+
+    /// <summary>The stable path of a volume as a location that <see cref="Delete"/> takes.</summary>
+    string PublishedLocation(string volume);
+
+    /// <summary>Whether the stable path of a volume leads to this layer.</summary>
+    bool IsPublished(string volume, LayerFile head);
+
+    /// <summary>What merging a layer with its only child would copy in each direction.</summary>
+    MergeCost EstimateMerge(LayerFile layer, LayerFile child);
+
+    /// <summary>Merges a layer into its only child, which then lies on the layer's parent; the layer's file is left for the caller to delete.
+    /// Can be interrupted at any byte and begun again: the child reads the same throughout.</summary>
+    void MergeUp(LayerFile layer, LayerFile child, LayerFile? parent, LayerIdentity childIdentity, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Merges a child into its layer, whose file then takes the child's place; afterwards the layer's own file is gone.
+    /// Can be interrupted at any byte and begun again: the child reads the same throughout.</summary>
+    void MergeDown(LayerFile layer, LayerFile child, LayerFile? parent, LayerIdentity childIdentity, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Looks at an image outside of the store without reading its data.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ImageRefused"/>, <see cref="ErrorIds.ImageNotFound"/> or <see cref="ErrorIds.ImageInUse"/>.</exception>
+    ImageFacts Inspect(ImageSource source);
+
+    /// <summary>Copies an image outside of the store into a new layer, holes kept.</summary>
+    void Import(ImageSource source, NewLayer target, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Copies what a layer and its chain read as into a new file outside of the store.</summary>
+    void Export(LayerFile layer, string path, ImageFileFormat format, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Makes a head read as an image does, writing only what differs.</summary>
+    long Overwrite(LayerFile head, ImageSource source, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Changes the virtual size of a head.</summary>
+    void Resize(LayerFile head, long size);
+
+    /// <summary>The virtual size that a layer has by itself.</summary>
+    long SizeOf(LayerFile layer);
+
+    /// <summary>Whether a layer holds nothing by itself; a missing file does not.</summary>
+    bool IsEmpty(LayerFile layer);
+
+    /// <summary>Gives back space in a layer's file that an interrupted write left taken and unused.</summary>
+    void Mend(LayerFile layer);
+
+    /// <summary>Checks a layer's file, its identity and its parent.</summary>
+    IReadOnlyList<StoreFinding> Check(LayerFile layer, LayerFile? parent, LayerIdentity identity, CancellationToken cancellation);
+
+    /// <summary>Locations of the layer files that there are.</summary>
+    IReadOnlyList<string> ListLayers();
+}
+
+/// <summary>What a storage plane can do.</summary>
+/// <param name="EmptyLayerBytes">At most so many bytes on disk are needed for a new layer without data, by its virtual size.</param>
+public sealed record StorageCapabilities(Func<long, long> EmptyLayerBytes);
+
+/// <summary>Format of a layer.</summary>
+public enum LayerFormat
+{
+    /// <summary>qcow2.</summary>
+    Qcow2,
+
+    /// <summary>Raw: only ever an adopted base.</summary>
+    Raw,
+}
+
+/// <summary>The file, or object, that a layer is.</summary>
+/// <param name="Id">The layer's id.</param>
+/// <param name="Location">Name within the store, or the absolute path of an adopted image.</param>
+/// <param name="Format">Its format.</param>
+/// <param name="External">Whether it lies outside of the store and is only ever read.</param>
+public sealed record LayerFile(Guid Id, string Location, LayerFormat Format, bool External);
+
+/// <summary>A layer to be made.</summary>
+/// <param name="File">The file it will be.</param>
+/// <param name="Parent">The layer under it, if any.</param>
+/// <param name="Size">Virtual size in bytes.</param>
+/// <param name="ClusterSize">Cluster size in bytes.</param>
+/// <param name="Identity">What it carries of itself.</param>
+public sealed record NewLayer(LayerFile File, LayerFile? Parent, long Size, int ClusterSize, LayerIdentity Identity);
+
+/// <summary>What a layer carries of itself, so that a lost catalog can be rebuilt from the files.</summary>
+public sealed record LayerIdentity
+{
+    /// <summary>The store's id.</summary>
+    public required Guid Store { get; init; }
+
+    /// <summary>The volume's id.</summary>
+    public required Guid Volume { get; init; }
+
+    /// <summary>The volume's name when the layer was made.</summary>
+    public required string VolumeName { get; init; }
+
+    /// <summary>The layer's own id.</summary>
+    public required Guid Layer { get; init; }
+
+    /// <summary>The id of the layer under it.</summary>
+    public Guid? Parent { get; init; }
+
+    /// <summary>The snapshot that ends in the parent and that this layer goes on from.</summary>
+    public SnapshotIdentity? Snapshot { get; init; }
+
+    /// <summary>When the layer was made.</summary>
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>The identity as a layer carries it.</summary>
+    public string ToJson() => Engine.Json.Write(this);
+
+    /// <summary>Reads <see cref="ToJson"/>; null for what is no identity.</summary>
+    public static LayerIdentity? FromJson(string text)
+    {
+        try
+        {
+            return Engine.Json.Read<LayerIdentity>(text);
+        }
+        catch (Exception error) when (error is System.Text.Json.JsonException or SnapshotException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>What a layer carries of the snapshot that it goes on from.</summary>
+public sealed record SnapshotIdentity
+{
+    /// <summary>The volume snapshot's id.</summary>
+    public required Guid Id { get; init; }
+
+    /// <summary>Its parent's id.</summary>
+    public Guid? Parent { get; init; }
+
+    /// <summary>The VM snapshot that it is part of.</summary>
+    public Guid? VmSnapshot { get; init; }
+
+    /// <summary>The VM snapshot's parent.</summary>
+    public Guid? VmSnapshotParent { get; init; }
+
+    /// <summary>Its name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>When it was taken.</summary>
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Its description.</summary>
+    public string? Description { get; init; }
+
+    /// <summary>Its tags.</summary>
+    public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>After when it is no longer wanted.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    /// <summary>Which volumes the VM snapshot covers.</summary>
+    public SnapshotScope Scope { get; init; }
+
+    /// <summary>What was achieved.</summary>
+    public SnapshotConsistency Consistency { get; init; }
+
+    /// <summary>The VM as it was.</summary>
+    public VmConfiguration? Vm { get; init; }
+}
+
+/// <summary>A VM's configuration at one moment.</summary>
+public sealed record VmConfiguration
+{
+    /// <summary>The VM's id.</summary>
+    public required Guid Id { get; init; }
+
+    /// <summary>Its name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Virtual processors.</summary>
+    public required int ProcessorCount { get; init; }
+
+    /// <summary>Memory in bytes.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Network adapters.</summary>
+    public required IReadOnlyList<VmNetworkAdapter> NetworkAdapters { get; init; }
+
+    /// <summary>How it boots.</summary>
+    public required VmBoot Boot { get; init; }
+
+    /// <summary>The attached volumes.</summary>
+    public required IReadOnlyList<VmAttachment> Volumes { get; init; }
+
+    /// <summary>Its description.</summary>
+    public string? Description { get; init; }
+}
+
+/// <summary>What a layer is on disk.</summary>
+/// <param name="AllocatedBytes">Bytes that it occupies.</param>
+/// <param name="Length">Bytes of the file.</param>
+/// <param name="ModifiedAt">When it was last changed.</param>
+public sealed record LayerFacts(long AllocatedBytes, long Length, DateTimeOffset ModifiedAt);
+
+/// <summary>What a merge of two layers would copy.</summary>
+/// <param name="UpBytes">Into the child.</param>
+/// <param name="DownBytes">Into the layer.</param>
+public sealed record MergeCost(long UpBytes, long DownBytes);
+
+/// <summary>An image outside of the store that the user named.</summary>
+/// <param name="Path">Its absolute path.</param>
+/// <param name="Format">Its format, which decides: nothing is probed.</param>
+/// <param name="AllowedBackingFiles">The files that it may have as its backing chain.</param>
+public sealed record ImageSource(string Path, ImageFileFormat Format, IReadOnlyList<string> AllowedBackingFiles);
+
+/// <summary>What an image outside of the store is.</summary>
+/// <param name="VirtualSize">Size of the disk in bytes.</param>
+/// <param name="DataBytes">At most so many bytes of data would be copied.</param>
+/// <param name="BackingFile">The backing file that it names, if any.</param>
+public sealed record ImageFacts(long VirtualSize, long DataBytes, string? BackingFile);

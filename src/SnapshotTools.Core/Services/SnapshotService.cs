@@ -1,0 +1,104 @@
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Snapshots;
+
+namespace SnapshotTools.Core;
+
+/// <summary>VM snapshots of a store.</summary>
+public sealed class SnapshotService
+{
+    private readonly EngineContext _context;
+
+    internal SnapshotService(EngineContext context) => _context = context;
+
+    /// <summary>The snapshots that meet all conditions, by VM and in the order in which they were taken.</summary>
+    public IReadOnlyList<VmSnapshot> Find(SnapshotQuery query) => _context.Database.Read<IReadOnlyList<VmSnapshot>>(() =>
+    {
+        ArgumentNullException.ThrowIfNull(query);
+        var isVm = Names.Matcher(query.Vms);
+        var isName = Names.Matcher(query.Names);
+        var isTag = query.Tags.Select(t => Names.Matcher([t])).ToList();
+        var source = new SnapshotSource(_context, OneVm(query));
+        var result = new List<VmSnapshot>();
+        foreach (var group in source.Rows.GroupBy(s => s.VmId))
+        {
+            var vm = source.Vms[group.Key];
+            if (!isVm(vm.Name, vm.Uid)) continue;
+            var found = group.Where(s => isName(s.Name, s.Uid)
+                && (query.Before is null || s.CreatedAt < query.Before) && (query.After is null || s.CreatedAt >= query.After)
+                && (query.ExpiredAt is null || s.ExpiresAt <= query.ExpiredAt)
+                && (isTag.Count == 0 || HasTags(s, isTag)));
+            if (query.Latest) found = found.OrderByDescending(s => s.CreatedAt).ThenByDescending(s => s.Id).Take(1);
+            result.AddRange(found.Select(source.ToModel));
+        }
+        return result;
+    });
+
+    /// <summary>A VM's snapshot by name, by id, or by a pattern that only it matches.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.VmNotFound"/>, <see cref="ErrorIds.SnapshotNotFound"/> or <see cref="ErrorIds.AmbiguousName"/>.</exception>
+    public VmSnapshot Get(string vm, string nameOrId) => _context.Database.Read(() => _context.ToModel(_context.ResolveSnapshot(_context.ResolveVm(vm), nameOrId)));
+
+    /// <summary>Every tag that is in use.</summary>
+    public IReadOnlyList<string> GetTags() => _context.Catalog.Snapshots.AllTags();
+
+    /// <summary>Takes a snapshot.</summary>
+    public PlannedOperation<VmSnapshot> Create(NewSnapshotRequest request) => new CreateVmSnapshot(_context, request).Prepare();
+
+    /// <summary>Restores a VM to a snapshot, or ends a restore that failed.</summary>
+    public PlannedOperation<VmInstance> Restore(RestoreRequest request) => new RestoreVmSnapshot(_context, request).Prepare();
+
+    /// <summary>Removes snapshots; gives back what they were.</summary>
+    public PlannedOperation<IReadOnlyList<VmSnapshot>> Remove(RemoveSnapshotRequest request) => new RemoveVmSnapshot(_context, request).Prepare();
+
+    /// <summary>Renames a snapshot.</summary>
+    public PlannedOperation<VmSnapshot> Rename(string vm, string snapshot, string newName) => new ChangeVmSnapshot(_context, vm, snapshot, newName, new SnapshotChanges()).Prepare();
+
+    /// <summary>Changes a snapshot's description, tags and expiry.</summary>
+    public PlannedOperation<VmSnapshot> Set(string vm, string snapshot, SnapshotChanges changes) => new ChangeVmSnapshot(_context, vm, snapshot, null, changes).Prepare();
+
+    private static bool HasTags(VmSnapshotRow row, List<Func<string, Guid, bool>> wanted)
+    {
+        if (row.Tags == "[]") return false;
+        string[] tags = Json.Read<string[]>(row.Tags);
+        return wanted.TrueForAll(isWanted => tags.Any(t => isWanted(t, Guid.Empty)));
+    }
+
+    /// <summary>The VM that a query is about when it names just one, so that a large store need not be read for it.</summary>
+    private VmRow? OneVm(SnapshotQuery query) =>
+        query.Vms is [var name] && !Names.IsPattern(name) ? Guid.TryParse(name, out Guid id) ? _context.Catalog.Machines.FindById(id) : _context.Catalog.Machines.FindByName(name) : null;
+
+    /// <summary>Snapshots of one VM or of all, with all that their models need, read in a few queries.</summary>
+    private sealed class SnapshotSource
+    {
+        private readonly EngineContext _context;
+        private readonly Dictionary<long, VmSnapshotRow> _byId;
+        private readonly ILookup<long?, VolumeSnapshotRow> _parts;
+        private readonly Dictionary<long, VolumeSnapshotRow> _partsById;
+        private readonly Dictionary<long, VolumeRow> _volumes;
+        private readonly Dictionary<long, LayerRow> _layers;
+
+        public SnapshotSource(EngineContext context, VmRow? only)
+        {
+            _context = context;
+            var catalog = _context.Catalog;
+            Rows = only is null ? catalog.Snapshots.All() : catalog.Snapshots.OfVm(only.Id);
+            Vms = only is null ? catalog.Machines.All().ToDictionary(m => m.Id) : new Dictionary<long, VmRow> { [only.Id] = only };
+            _byId = Rows.ToDictionary(s => s.Id);
+            var all = only is null ? catalog.Snapshots.AllVolumeSnapshots() : [.. Rows.SelectMany(s => catalog.Snapshots.OfVmSnapshot(s.Id))];
+            _parts = all.ToLookup(p => p.VmSnapshotId);
+            _partsById = all.ToDictionary(p => p.Id);
+            _volumes = only is null ? catalog.Volumes.All().ToDictionary(v => v.Id) : all.Select(p => p.VolumeId).Distinct().ToDictionary(id => id, catalog.Volumes.Get);
+            _layers = only is null ? catalog.Layers.All().ToDictionary(l => l.Id) : all.Select(p => p.LayerId).Distinct().ToDictionary(id => id, catalog.Layers.Get);
+        }
+
+        public List<VmSnapshotRow> Rows { get; }
+
+        public Dictionary<long, VmRow> Vms { get; }
+
+        public VmSnapshot ToModel(VmSnapshotRow row) => _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null,
+            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid))]);
+
+        private Guid? ParentOf(VolumeSnapshotRow part) =>
+            part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out var parent) ? parent.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;
+    }
+}

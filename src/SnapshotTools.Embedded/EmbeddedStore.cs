@@ -1,0 +1,93 @@
+using SnapshotTools.Core;
+using SnapshotTools.IO;
+
+namespace SnapshotTools.Embedded;
+
+/// <summary>Stores in a directory: volumes as chains of qcow2 layers, nothing else needed.</summary>
+public static class EmbeddedStore
+{
+    /// <summary>The store that is used when none is named: <c>SNAPSHOTTOOLS_STORE</c>, else <c>SnapshotTools</c> in the user's data folder.</summary>
+    public static string DefaultDirectory => Environment.GetEnvironmentVariable("SNAPSHOTTOOLS_STORE") is { Length: > 0 } named
+        ? Path.GetFullPath(named)
+        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "SnapshotTools");
+
+    /// <summary>Opens a store and settles what a killed process may have left in it.</summary>
+    /// <param name="directory">The store's directory.</param>
+    /// <param name="log">Is told what had to be settled.</param>
+    /// <param name="compute">What runs its machines; without it every VM is stopped.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.StoreNotFound"/> or an error of the catalog.</exception>
+    public static SnapshotEngine Open(string directory, Action<string>? log = null, IComputePlane? compute = null) => Open(SystemFiles.Instance, directory, log, compute);
+
+    /// <summary>Makes a store, or leaves one that is there as it is.</summary>
+    /// <param name="directory">The store's directory: not there yet, or empty.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.NotAStore"/>: there is something else.</exception>
+    public static PlannedOperation<StoreInfo> Initialize(string directory) => Initialize(SystemFiles.Instance, directory);
+
+    /// <inheritdoc cref="Open(string, Action{string}?, IComputePlane?)"/>
+    public static SnapshotEngine Open(IFileSystem files, string directory, Action<string>? log = null, IComputePlane? compute = null)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        var layout = new StoreLayout(Path.GetFullPath(directory));
+        if (!IsStore(files, layout))
+            throw new SnapshotException(ErrorIds.StoreNotFound, ErrorKind.NotFound,
+                $"There is no store in '{layout.Directory}'. Make one: Initialize-SnapshotStore '{layout.Directory}'; or name another with -Store or SNAPSHOTTOOLS_STORE.", layout.Directory);
+        var storage = new LayerStorage(files, layout);
+        try
+        {
+            return SnapshotEngine.Open(files, layout.Files, storage, log, compute);
+        }
+        catch
+        {
+            storage.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="Initialize(string)"/>
+    public static PlannedOperation<StoreInfo> Initialize(IFileSystem files, string directory)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        var layout = new StoreLayout(Path.GetFullPath(directory));
+        bool exists = IsStore(files, layout);
+        if (!exists) RequireEmpty(files, layout);
+        var plan = new OperationPlan
+        {
+            Kind = OperationKind.CreateVolume,
+            Target = layout.Directory,
+            Summary = exists ? $"'{layout.Directory}' is a store already; nothing is done." : $"Make a store in '{layout.Directory}'.",
+        };
+        return PlannedOperation.Of(plan, () =>
+        {
+            if (!IsStore(files, layout)) Create(files, layout);
+            using var engine = Open(files, layout.Directory);
+            return engine.GetStore();
+        });
+    }
+
+    private static bool IsStore(IFileSystem files, StoreLayout layout) => files.Stat(layout.Files.Catalog)?.Kind == FileKind.Regular;
+
+    private static void RequireEmpty(IFileSystem files, StoreLayout layout)
+    {
+        var there = files.Stat(layout.Directory);
+        bool isUsable = there is null || (there.Kind == FileKind.Directory && !files.List(layout.Directory).Any(IsForeign));
+        if (!isUsable)
+            throw new SnapshotException(ErrorIds.NotAStore, ErrorKind.Conflict,
+                $"'{layout.Directory}' {(there!.Kind == FileKind.Directory ? "has something in it that is not a store" : "is not a directory")}, so no store is made there. Name a directory that is empty or not there yet.", layout.Directory);
+
+        // What an Initialize that was killed may have left is ours.
+        bool IsForeign(FileStat entry) => !layout.Folders.Contains(entry.Path) && entry.Path != layout.Files.Locks && !entry.Path.StartsWith(layout.Files.Catalog, StringComparison.Ordinal);
+    }
+
+    private static void Create(IFileSystem files, StoreLayout layout)
+    {
+        files.CreateDirectory(layout.Directory);
+        foreach (string folder in layout.Folders) files.CreateDirectory(folder);
+        // The catalog comes into its place whole, and last: only a directory that has it is a store.
+        var making = layout.Files with { Catalog = layout.Files.Catalog + ".new" };
+        foreach (string left in new[] { making.Catalog, making.Catalog + "-wal", making.Catalog + "-shm", making.Locks })
+            if (files.Stat(left) is not null) files.Delete(left);
+        SnapshotEngine.CreateCatalog(files, making, Guid.CreateVersion7());
+        files.Rename(making.Catalog, layout.Files.Catalog);
+        files.SyncDirectory(layout.Directory);
+    }
+}

@@ -1,0 +1,73 @@
+using SnapshotTools.Core;
+using SnapshotTools.Qcow2;
+
+namespace SnapshotTools.Embedded;
+
+/// <summary>
+/// Merging a layer away. In both directions the child reads the same at every instant: upwards only ranges are written that
+/// it had from the layer already; downwards only ranges of the layer that the child hides, until one rename puts the layer
+/// into the child's place.
+/// </summary>
+internal sealed partial class LayerStorage
+{
+    public MergeCost EstimateMerge(LayerFile layer, LayerFile child)
+    {
+        using var lower = OpenAlone(layer, write: false);
+        using var upper = OpenAlone(child, write: false);
+        return new MergeCost(
+            LayerMerge.Plan(lower, upper, MergeSelection.WhereTargetUnallocated).CopyBytes,
+            LayerMerge.Plan(upper, lower, MergeSelection.All).CopyBytes);
+    }
+
+    public void MergeUp(LayerFile layer, LayerFile child, LayerFile? parent, LayerIdentity childIdentity, IProgress<long>? progress, CancellationToken cancellation)
+    {
+        SetFrozen(child, false);
+        using var lower = OpenAlone(layer, write: false);
+        using var upper = OpenLayer(child, write: true);
+        LayerMerge.CopyAllocated(lower, upper, MergeSelection.WhereTargetUnallocated, ByteProgress.To(progress), cancellation);
+        upper.SetBacking(parent is null ? null : StoreLayout.ReferenceTo(parent), parent is null ? null : FormatOf(parent));
+        IdentityExtension.Update(upper, childIdentity);
+        upper.Flush();
+    }
+
+    public void MergeDown(LayerFile layer, LayerFile child, LayerFile? parent, LayerIdentity childIdentity, IProgress<long>? progress, CancellationToken cancellation)
+    {
+        if (files.Stat(PathOf(layer)) is null)
+        {
+            RequireMerged(layer, child, childIdentity);
+            return;
+        }
+        SetFrozen(layer, false);
+        using (var upper = OpenAlone(child, write: false))
+        using (var lower = OpenLayer(layer, write: true))
+        {
+            LayerMerge.CopyAllocated(upper, lower, MergeSelection.All, ByteProgress.To(progress), cancellation);
+            IdentityExtension.Update(lower, childIdentity);
+            lower.Flush();
+        }
+        files.Rename(PathOf(layer), PathOf(child));
+        files.SyncDirectory(layout.Layers);
+    }
+
+    /// <summary>Where the layer's file is gone, an earlier merge has put it into the child's place; then the child says so itself.</summary>
+    private void RequireMerged(LayerFile layer, LayerFile child, LayerIdentity expected)
+    {
+        using var merged = OpenAlone(child, write: false);
+        if (IdentityExtension.Read(merged) is { } found && found.Layer == child.Id && found.Parent == expected.Parent) return;
+        throw new SnapshotException(ErrorIds.LayerDamaged, ErrorKind.Damaged,
+            $"The layer file '{PathOf(layer)}' is missing, and it was not merged into '{PathOf(child)}'. Put the file back, and run Test-SnapshotStore to see what it affects.", layer.Location);
+    }
+
+    /// <summary>Opens one layer without those below it.</summary>
+    private Qcow2Image OpenAlone(LayerFile layer, bool write)
+    {
+        try
+        {
+            return Qcow2Image.Open(files, PathOf(layer), new ImageOpenOptions { Write = write, Lock = false });
+        }
+        catch (Qcow2Exception error)
+        {
+            throw ImageErrors.Translate(error);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using SnapshotTools.Core;
+
+namespace SnapshotTools.Embedded;
+
+/// <summary>Where things are in a store's directory.</summary>
+internal sealed class StoreLayout(string directory)
+{
+    private const string LayersFolder = "layers";
+    private const string VolumesFolder = "volumes";
+    private const string MemoryFolder = "memory";
+
+    public string Directory { get; } = directory;
+
+    /// <summary>The layers' files, named by their ids.</summary>
+    public string Layers => Path.Combine(Directory, LayersFolder);
+
+    /// <summary>The stable paths: links named after the volumes.</summary>
+    public string Volumes => Path.Combine(Directory, VolumesFolder);
+
+    /// <summary>The folders of a store.</summary>
+    public IReadOnlyList<string> Folders => [Layers, Volumes, PathOf(MemoryFolder)];
+
+    /// <summary>The engine's own files.</summary>
+    public StoreFiles Files => new(Directory, Path.Combine(Directory, "catalog.sqlite"), Path.Combine(Directory, "locks"));
+
+    public static string LocationOf(Guid layer) => $"{LayersFolder}/{layer:N}.qcow2";
+
+    public static string MemoryLocationOf(Guid id) => $"{MemoryFolder}/{id:N}.memory";
+
+    public string PathOf(string location) => Path.IsPathRooted(location) ? location : Path.Combine(Directory, location);
+
+    public static string LinkLocationOf(string volume) => $"{VolumesFolder}/{volume}.qcow2";
+
+    public string LinkOf(string volume) => PathOf(LinkLocationOf(volume));
+
+    /// <summary>How a link, or a layer, names another layer: relative, and by way of the store's directory, so that a program
+    /// that opened the link finds the layers below it too.</summary>
+    public static string ReferenceTo(LayerFile layer) => layer.External ? layer.Location : "../" + layer.Location;
+}

@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using SnapshotTools.IO;
+using SnapshotTools.Qemu.Machines;
+
+namespace SnapshotTools.Qemu.Launch;
+
+/// <summary>Starts machines and finds again those that run, whichever session started them.</summary>
+/// <param name="files">The files.</param>
+/// <param name="program">QEMU; <see cref="QemuProgram.Find"/> when null.</param>
+/// <param name="runRoot">Where the run folders are; <see cref="RunFolder.DefaultRoot"/> when null.</param>
+public sealed class QemuLauncher(IFileSystem files, string? program = null, string? runRoot = null)
+{
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>The run folder of a machine.</summary>
+    public RunFolder FolderOf(Guid machine) => RunFolder.Of(files, machine, runRoot);
+
+    /// <summary>Starts a machine behind a daemon of its own, which outlives this process, and connects to it.</summary>
+    /// <exception cref="QemuStartException">It runs already, QEMU is missing, or QEMU refused; with QEMU's own words.</exception>
+    /// <exception cref="ArgumentException">The machine cannot be built like this.</exception>
+    public async Task<QemuMachine> StartAsync(MachineSpec spec, CancellationToken cancellation = default)
+    {
+        string qemu = program ?? QemuProgram.Find()
+            ?? throw new QemuStartException($"Machine '{spec.Name}' cannot be started: there is no QEMU on this computer. "
+                + "Install qemu-system-x86, or name the program in SNAPSHOTTOOLS_QEMU.");
+        var folder = FolderOf(spec.Id);
+        if (folder.Load() is { Process.IsAlive: true } running)
+            throw new QemuStartException($"Machine '{spec.Name}' runs already, as process {running.Process.Id}.");
+        folder.Delete();
+        folder.Create();
+
+        bool kvm = spec.Accelerator == Accelerator.Kvm || (spec.Accelerator == Accelerator.Automatic && QemuProgram.CanUseKvm());
+        var arguments = CommandLine.Build(spec, folder, kvm);
+        await RunToDaemonAsync(spec, qemu, arguments, folder, kvm, cancellation).ConfigureAwait(false);
+        var process = ReadPid(folder) ?? throw Ended(spec, folder, kvm);
+        folder.Save(new MachineRecord(spec.Id, spec.Name, process, DateTimeOffset.UtcNow, kvm, [qemu, .. arguments]));
+        try
+        {
+            return await QemuMachine.ConnectAsync(folder, spec.Id, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            process.Kill();
+            if (e is Qmp.QmpDisconnectedException) throw Ended(spec, folder, kvm, e);
+            throw;
+        }
+    }
+
+    /// <summary>Connects to a machine that runs; null when it does not.</summary>
+    /// <exception cref="Qmp.QmpBusyException">Another session works on it.</exception>
+    public async Task<QemuMachine?> FindAsync(Guid machine, CancellationToken cancellation = default)
+    {
+        var folder = FolderOf(machine);
+        if (folder.Load() is not { Process.IsAlive: true }) return null;
+        try
+        {
+            return await QemuMachine.ConnectAsync(folder, machine, cancellation).ConfigureAwait(false);
+        }
+        catch (Qmp.QmpDisconnectedException e) when (e is not Qmp.QmpBusyException && folder.Load() is not { Process.IsAlive: true })
+        {
+            return null;    // it ended just now
+        }
+    }
+
+    /// <summary>What a machine is doing, without disturbing a session that works on it.</summary>
+    public async Task<MachineState> QueryStateAsync(Guid machine, CancellationToken cancellation = default)
+    {
+        var folder = FolderOf(machine);
+        if (folder.Load() is not { Process.IsAlive: true }) return MachineState.Gone;
+        try
+        {
+            await using var status = await Qmp.QmpClient.ConnectAsync(Qmp.QmpEndpoint.Unix(folder.StatusSocket), cancellation: cancellation).ConfigureAwait(false);
+            return await QemuMachine.QueryStateAsync(status, cancellation).ConfigureAwait(false);
+        }
+        catch (Qmp.QmpDisconnectedException) when (folder.Load() is not { Process.IsAlive: true })
+        {
+            return MachineState.Gone;
+        }
+    }
+
+    /// <summary>Removes the run folder of a machine that has ended.</summary>
+    public void Forget(Guid machine)
+    {
+        var folder = FolderOf(machine);
+        if (folder.Load() is not { Process.IsAlive: true }) folder.Delete();
+    }
+
+    private static async Task RunToDaemonAsync(
+        MachineSpec spec, string qemu, IReadOnlyList<string> arguments, RunFolder folder, bool kvm, CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo(qemu, arguments)
+        {
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            WorkingDirectory = folder.Path,
+        };
+        using var starter = new Process { StartInfo = start };
+        var words = new StringBuilder();
+        starter.ErrorDataReceived += (_, line) =>
+        {
+            lock (words) if (line.Data is not null && words.Length < 16_384) words.AppendLine(line.Data);
+        };
+        try
+        {
+            starter.Start();
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new QemuStartException($"Machine '{spec.Name}' cannot be started: '{qemu}' does not run: {e.Message}.", cause: e);
+        }
+        starter.StandardInput.Close();
+        starter.BeginErrorReadLine();
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(StartTimeout);
+        try
+        {
+            // The process that was started ends as soon as its daemon has built the machine, or failed to.
+            await starter.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            starter.Kill(entireProcessTree: true);
+            if (cancellation.IsCancellationRequested) throw;
+            throw new QemuStartException($"Machine '{spec.Name}' was not ready after {StartTimeout.TotalSeconds:0} s and was ended.", folder.LastWords());
+        }
+        if (starter.ExitCode == 0) return;
+        string said;
+        lock (words) said = words.ToString().Trim();
+        throw new QemuStartException($"Machine '{spec.Name}' cannot be started (QEMU ended with {starter.ExitCode}).{Advice(kvm)}",
+            string.Join('\n', new[] { said, folder.LastWords() }.Where(w => w.Length > 0)));
+    }
+
+    private static ProcessIdentity? ReadPid(RunFolder folder)
+    {
+        try
+        {
+            return int.TryParse(File.ReadAllText(folder.PidFile).Trim(), CultureInfo.InvariantCulture, out int id) ? ProcessIdentity.Of(id) : null;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
+    private static QemuStartException Ended(MachineSpec spec, RunFolder folder, bool kvm, Exception? cause = null) =>
+        new($"Machine '{spec.Name}' ended as soon as it was started.{Advice(kvm)}", folder.LastWords(), cause);
+
+    private static string Advice(bool kvm) =>
+        kvm ? " It was to run on KVM; where /dev/kvm does not work, ask for QEMU's own translation (TCG) instead." : "";
+}

@@ -1,0 +1,296 @@
+using System.Diagnostics;
+using System.IO.Pipes;
+using SnapshotTools.IO;
+using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Memory;
+using SnapshotTools.Qemu.Qmp;
+
+namespace SnapshotTools.Qemu.Live;
+
+/// <summary>How a machine's memory was saved.</summary>
+public enum MemoryMethod
+{
+    /// <summary>Its pages are write-protected at one instant and saved while the guest runs on (background-snapshot; userfaultfd(2)).</summary>
+    Background,
+
+    /// <summary>Its pages are saved while the guest runs, changed ones again, until the rest is small (precopy); the instant is the end.</summary>
+    Precopy,
+
+    /// <summary>The guest stands still while they are saved.</summary>
+    Stopped,
+}
+
+/// <summary>The pause would have been longer than allowed. The guest runs on and nothing has changed.</summary>
+public sealed class PauseTooLongException(TimeSpan limit, TimeSpan reached)
+    : Exception($"The guest would have stood still for longer than the {limit.TotalMilliseconds:0} ms allowed ({reached.TotalMilliseconds:0} ms when it was given up).");
+
+/// <summary>A checkpoint whose instant is past.</summary>
+/// <param name="Pause">How long the guest stood still.</param>
+/// <param name="Method">How the memory is saved.</param>
+/// <param name="Reason">Why it was not saved in the background, if it was not.</param>
+/// <param name="Completion">Ends when the memory image is complete and durable; fails when it will never be. The guest runs on in any case.</param>
+public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, string? Reason, Task<MemoryImageSize> Completion);
+
+/// <summary>
+/// Takes the memory of a running machine and switches its disks at the same instant: between the two the guest executes
+/// nothing.
+/// </summary>
+public sealed class Checkpoint
+{
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);    // then something is wrong
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+    private const int PrecopyRounds = 5;
+
+    private readonly QemuMachine _machine;
+    private readonly DiskSwitch _disks;
+    private readonly IBlockFile _target;
+    private readonly TimeSpan? _maxPause;
+    private readonly Migration _migration;
+    private readonly QmpEventWatch _events;
+    private readonly bool _wasRunning;
+    private AnonymousPipeServerStream _pipe = null!;
+    private string _address = "";
+    private MemoryImageHeader _header = null!;
+    private long _stoppedAt;
+
+    private Checkpoint(QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause, bool wasRunning)
+    {
+        (_machine, _disks, _target, _maxPause, _wasRunning) = (machine, disks, target, maxPause, wasRunning);
+        _migration = new Migration(machine);
+        _events = machine.Monitor.Watch("STOP", "RESUME", "MIGRATION");
+    }
+
+    private QmpClient Monitor => _machine.Monitor;
+
+    /// <summary>Takes a checkpoint. When the call returns the instant is past and the guest runs on (or stands, if it stood before).</summary>
+    /// <param name="machine">The machine.</param>
+    /// <param name="disks">The heads that it is to go on with; prepared, not yet switched.</param>
+    /// <param name="target">A new file for the memory, which must stay open until <see cref="CheckpointResult.Completion"/>.</param>
+    /// <param name="maxPause">Gives up when the guest would stand for longer.</param>
+    /// <param name="method">How; null takes the first that works of background, precopy.</param>
+    /// <param name="cancellation">Gives up before the instant; afterwards it is not looked at.</param>
+    /// <exception cref="PauseTooLongException">As <paramref name="maxPause"/> says.</exception>
+    /// <exception cref="QmpException">QEMU refused. The guest runs on, the disks are not switched.</exception>
+    /// <exception cref="MigrationException">QEMU failed. The guest runs on, the disks are not switched.</exception>
+    public static async Task<CheckpointResult> TakeAsync(
+        QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause = null, MemoryMethod? method = null, CancellationToken cancellation = default)
+    {
+        // In other states (such as before its first instruction, or after an I/O error) QEMU 7.2 aborts.
+        string state = await machine.QueryRunStateAsync(cancellation).ConfigureAwait(false);
+        if (state is not ("running" or "paused"))
+            throw new MigrationException($"The memory of a machine can be saved while it runs or is paused; this one is in state '{state}'.");
+        var checkpoint = new Checkpoint(machine, disks, target, maxPause, state == "running");
+        try
+        {
+            return await checkpoint.TakeAsync(method, cancellation).ConfigureAwait(false);
+        }
+        catch
+        {
+            checkpoint._events.Dispose();
+            throw;
+        }
+    }
+
+    private async Task<CheckpointResult> TakeAsync(MemoryMethod? wanted, CancellationToken cancellation)
+    {
+        _header = new MemoryImageHeader(
+            _machine.Version.ToString(), await _machine.QueryMachineTypeAsync(cancellation).ConfigureAwait(false), DateTimeOffset.UtcNow);
+        var (method, reason) = await ChooseAsync(wanted, cancellation).ConfigureAwait(false);
+        await _migration.SetParametersAsync(_maxPause ?? TimeSpan.FromMilliseconds(100), cancellation).ConfigureAwait(false);
+        (_pipe, _address) = await _migration.OpenForSavingAsync(cancellation).ConfigureAwait(false);
+        // Beside the pause, and begun before it: whoever reads keeps QEMU from waiting.
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var saving = Task.Run(() => MemoryImage.WriteAsync(_pipe, _target, _header, () => ended.Task), CancellationToken.None);
+        try
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (method == MemoryMethod.Background) await TakeInBackgroundAsync().ConfigureAwait(false);
+            else method = await TakeByPrecopyAsync(method, cancellation).ConfigureAwait(false);
+            var pause = Stopwatch.GetElapsedTime(_stoppedAt);
+            return new CheckpointResult(pause, method, reason, CompleteAsync(saving, ended));
+        }
+        catch (Exception e)
+        {
+            await _migration.ForgetPipeAsync().ConfigureAwait(false);
+            ended.TrySetException(e);
+            await saving.ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            await EndAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private async Task<(MemoryMethod Method, string? Reason)> ChooseAsync(MemoryMethod? wanted, CancellationToken cancellation)
+    {
+        if (wanted is null or MemoryMethod.Background)
+        {
+            try
+            {
+                await _migration.SetCapabilitiesAsync(Migration.BackgroundSnapshot, cancellation).ConfigureAwait(false);
+                return (MemoryMethod.Background, null);
+            }
+            catch (QmpException e) when (wanted is null)
+            {
+                await _migration.SetCapabilitiesAsync(Migration.PauseBeforeSwitchover, cancellation).ConfigureAwait(false);
+                return (MemoryMethod.Precopy, e.Description);
+            }
+        }
+        await _migration.SetCapabilitiesAsync(Migration.PauseBeforeSwitchover, cancellation).ConfigureAwait(false);
+        return (wanted.Value, null);
+    }
+
+    /// <summary>
+    /// Stop, switch, migrate: QEMU saves the devices, write-protects the pages and lets the guest run on, all by itself. The
+    /// disks are switched before, since nothing can be between the last two.
+    /// </summary>
+    private async Task TakeInBackgroundAsync()
+    {
+        _stoppedAt = Stopwatch.GetTimestamp();
+        await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+        bool migrating = false;
+        try
+        {
+            CheckPause();
+            await _disks.CommitAsync().ConfigureAwait(false);
+            CheckPause();
+            migrating = true;
+            await _migration.StartAsync(_address).ConfigureAwait(false);
+            await WaitUntilProtectedAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not QmpDisconnectedException)
+        {
+            if (migrating) await _migration.CancelAsync().ConfigureAwait(false);
+            await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+            await _disks.UndoAsync().ConfigureAwait(false);
+            if (_wasRunning) await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+        if (!_wasRunning) await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Waits until the pages are write-protected and the guest runs. QEMU before 8.2 starts every machine then; later ones leave
+    /// one standing that stood, and that must not go on before pages flow: they do only once all are protected.
+    /// </summary>
+    private async Task WaitUntilProtectedAsync()
+    {
+        bool continued = false;
+        while (true)
+        {
+            using var look = new CancellationTokenSource(LookInterval);
+            try
+            {
+                var happened = await _events.NextAsync(e => e.Name is "RESUME" or "MIGRATION", look.Token).ConfigureAwait(false);
+                if (happened.Name == "RESUME") return;
+            }
+            catch (OperationCanceledException)
+            {
+                CheckPause();
+            }
+            var status = await _migration.QueryAsync(CancellationToken.None).ConfigureAwait(false);
+            if (status.Status is "failed" or "cancelled") throw new MigrationException($"QEMU could not save the memory: {status.Error ?? status.Status}.");
+            if (status.Pages == 0 || continued) continue;
+            await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            continued = true;
+        }
+    }
+
+    /// <summary>
+    /// Memory first, with the guest running or standing; QEMU stops it for the rest and waits; the disks are switched there;
+    /// then it saves the devices.
+    /// </summary>
+    private async Task<MemoryMethod> TakeByPrecopyAsync(MemoryMethod method, CancellationToken cancellation)
+    {
+        _stoppedAt = Stopwatch.GetTimestamp();
+        if (method == MemoryMethod.Stopped) await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+        bool migrating = false;
+        try
+        {
+            migrating = true;
+            await _migration.StartAsync(_address).ConfigureAwait(false);
+            method = await WaitForSwitchoverAsync(method, cancellation).ConfigureAwait(false);
+            CheckPause();
+            await _disks.CommitAsync().ConfigureAwait(false);
+            await Monitor.ExecuteAsync("migrate-continue", new() { ["state"] = "pre-switchover" }, CancellationToken.None).ConfigureAwait(false);
+            await _migration.WaitForCompletionAsync(_events, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not QmpDisconnectedException)
+        {
+            if (migrating) await _migration.CancelAsync().ConfigureAwait(false);
+            await _disks.UndoAsync().ConfigureAwait(false);
+            if (_wasRunning) await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+        // The images were handed over, to nobody; going on takes them back.
+        await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+        if (!_wasRunning) await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+        return method;
+    }
+
+    private async Task<MemoryMethod> WaitForSwitchoverAsync(MemoryMethod method, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            using var look = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            look.CancelAfter(LookInterval * 10);
+            try
+            {
+                var happened = await _events.NextAsync(e => e.Name is "STOP" or "MIGRATION", look.Token).ConfigureAwait(false);
+                if (happened.Name == "STOP" && method == MemoryMethod.Precopy) _stoppedAt = happened.ReceivedAt;
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+            }
+            var status = await _migration.QueryAsync(cancellation).ConfigureAwait(false);
+            if (status.Status == "pre-switchover") return method;
+            if (status.IsOver) throw new MigrationException($"QEMU could not save the memory: {status.Error ?? status.Status}.");
+            if (method == MemoryMethod.Stopped) CheckPause();
+            if (method != MemoryMethod.Precopy || status.Rounds <= PrecopyRounds) continue;
+            // The guest changes its memory faster than it is saved.
+            if (_maxPause is { } limit) throw new PauseTooLongException(limit, limit);
+            method = MemoryMethod.Stopped;
+            _stoppedAt = Stopwatch.GetTimestamp();
+            await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    private void CheckPause()
+    {
+        var reached = Stopwatch.GetElapsedTime(_stoppedAt);
+        var limit = _maxPause ?? LongestPause;
+        if (_wasRunning && reached > limit) throw new PauseTooLongException(limit, reached);
+    }
+
+    private async Task<MemoryImageSize> CompleteAsync(Task<MemoryImageSize> saving, TaskCompletionSource ended)
+    {
+        try
+        {
+            await _migration.WaitForCompletionAsync(_events, CancellationToken.None).ConfigureAwait(false);
+            ended.TrySetResult();
+            return await saving.ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            ended.TrySetException(e);
+            await saving.ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            _migration.ReleasePages();
+            throw;
+        }
+        finally
+        {
+            await EndAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task EndAsync()
+    {
+        _events.Dispose();
+        await _pipe.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await _migration.SetCapabilitiesAsync(null, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is QmpException or QmpDisconnectedException)
+        {
+        }
+    }
+}

@@ -1,0 +1,190 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using SnapshotTools.IO;
+
+namespace SnapshotTools.Qemu.Memory;
+
+/// <summary>What a memory image says of itself.</summary>
+/// <param name="QemuVersion">The QEMU that saved it.</param>
+/// <param name="MachineType">The machine type with its version, which it can be loaded into.</param>
+/// <param name="SavedAt">When.</param>
+public sealed record MemoryImageHeader(string QemuVersion, string MachineType, DateTimeOffset SavedAt)
+{
+    /// <summary>The version of the file's layout.</summary>
+    public int Layout { get; init; } = 1;
+}
+
+/// <summary>How much a memory image holds.</summary>
+/// <param name="StreamBytes">Bytes of QEMU's migration stream.</param>
+/// <param name="FileBytes">Bytes of the file.</param>
+public sealed record MemoryImageSize(long StreamBytes, long FileBytes);
+
+/// <summary>A memory image cannot be used: it is damaged, incomplete, or no such file.</summary>
+public sealed class MemoryImageException(string path, string what, Exception? cause = null)
+    : IOException($"The memory image '{path}' cannot be used: {what}.", cause);
+
+/// <summary>
+/// A machine's memory and device state in a file: QEMU's migration stream in frames of the Zstandard format, between two
+/// skippable frames, the header and the end mark. <c>zstd -dc</c> turns it into what QEMU reads.
+/// </summary>
+public static class MemoryImage
+{
+    private const int HeaderKind = 0xe;
+    private const int EndKind = 0xf;
+    private const int MaxHeader = 64 << 10;
+    private const int FramesInFlight = 48;  // so many MiB may wait while QEMU already goes on
+
+    /// <summary>Writes everything that a stream gives, compressed by several threads, and makes it durable.</summary>
+    /// <param name="source">The stream, read to its end even when the file fails.</param>
+    /// <param name="target">A new file.</param>
+    /// <param name="header">What the image is to say of itself.</param>
+    /// <param name="confirm">Asked when the stream has ended: fails when that was too early. Only then the end mark is written.</param>
+    /// <exception cref="IOException">The source or the file failed.</exception>
+    public static async Task<MemoryImageSize> WriteAsync(Stream source, IBlockFile target, MemoryImageHeader header, Func<Task> confirm)
+    {
+        var frames = Channel.CreateBounded<Task<byte[]>>(FramesInFlight);
+        var writing = Task.Run(() => WriteFramesAsync(frames, target, ZstdFrame.Skippable(HeaderKind, JsonSerializer.SerializeToUtf8Bytes(header))));
+        long bytes;
+        try
+        {
+            bytes = await ReadContentAsync(source, frames.Writer).ConfigureAwait(false);
+        }
+        catch (ChannelClosedException)
+        {
+            // Writing failed, which is told below. A source that is not read to its end would hold QEMU, or break its
+            // snapshot of the memory, which is worse for the guest than one that nobody keeps.
+            await source.CopyToAsync(Stream.Null).ConfigureAwait(false);
+            bytes = -1;
+        }
+        catch (Exception e)
+        {
+            frames.Writer.TryComplete(e);
+            throw;
+        }
+        frames.Writer.TryComplete();
+        long length = await writing.ConfigureAwait(false);
+        await confirm().ConfigureAwait(false);
+        byte[] end = ZstdFrame.Skippable(EndKind, JsonSerializer.SerializeToUtf8Bytes(new EndMark(bytes)));
+        target.Write(length, end);
+        target.Flush();
+        return new MemoryImageSize(bytes, length + end.Length);
+    }
+
+    /// <summary>What the image says of itself.</summary>
+    /// <exception cref="MemoryImageException">It is no memory image, or one of a later layout.</exception>
+    public static MemoryImageHeader ReadHeader(IBlockFile source)
+    {
+        byte[] start = new byte[MaxHeader];
+        int count = source.Read(0, start);
+        try
+        {
+            int size = ZstdFrame.SizeOf(start.AsSpan(0, count));
+            if (ZstdFrame.SkippableContent(HeaderKind, start.AsSpan(0, size)) is not { } json) throw new InvalidDataException("it is no memory image");
+            var header = JsonSerializer.Deserialize<MemoryImageHeader>(json);
+            return header is { Layout: 1, MachineType.Length: > 0 } ? header : throw new InvalidDataException("it was written by a later version");
+        }
+        catch (Exception e) when (e is InvalidDataException or JsonException)
+        {
+            throw new MemoryImageException(source.Path, e is JsonException ? "its header is damaged" : e.Message, e);
+        }
+    }
+
+    /// <summary>Gives a target the stream that was saved.</summary>
+    /// <exception cref="MemoryImageException">The image is damaged or incomplete. A part may have been given already.</exception>
+    /// <exception cref="IOException">The target does not take it.</exception>
+    public static async Task ReadAsync(IBlockFile source, Stream target, CancellationToken cancellation = default)
+    {
+        ReadHeader(source);
+        var contents = Channel.CreateBounded<Task<byte[]?>>(8);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var reading = Task.Run(() => ReadFramesAsync(source, contents.Writer, ended.Token), CancellationToken.None);
+        long bytes = 0;
+        try
+        {
+            await foreach (var content in contents.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
+            {
+                if (await content.ConfigureAwait(false) is not { } data) continue;
+                await target.WriteAsync(data, cancellation).ConfigureAwait(false);
+                bytes += data.Length;
+            }
+            long expected = await reading.ConfigureAwait(false);
+            if (expected != bytes) throw new InvalidDataException($"it has {bytes} bytes of {expected}");
+        }
+        catch (InvalidDataException e)
+        {
+            throw new MemoryImageException(source.Path, e.Message, e);
+        }
+        finally
+        {
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private sealed record EndMark(long Bytes);
+
+    private static async Task<long> ReadContentAsync(Stream source, ChannelWriter<Task<byte[]>> frames)
+    {
+        long bytes = 0;
+        while (true)
+        {
+            byte[] content = new byte[ZstdFrame.MaxContent];
+            int count = await source.ReadAtLeastAsync(content, content.Length, throwOnEndOfStream: false).ConfigureAwait(false);
+            if (count == 0) return bytes;
+            bytes += count;
+            await frames.WriteAsync(Task.Run(() => ZstdFrame.Compress(content.AsSpan(0, count)))).ConfigureAwait(false);
+            if (count < content.Length) return bytes;
+        }
+    }
+
+    private static async Task<long> WriteFramesAsync(Channel<Task<byte[]>> frames, IBlockFile target, byte[] header)
+    {
+        try
+        {
+            target.Write(0, header);
+            long length = header.Length;
+            await foreach (var frame in frames.Reader.ReadAllAsync().ConfigureAwait(false))
+            {
+                byte[] bytes = await frame.ConfigureAwait(false);
+                target.Write(length, bytes);
+                length += bytes.Length;
+            }
+            return length;
+        }
+        catch (Exception e)
+        {
+            frames.Writer.TryComplete(e);
+            throw;
+        }
+    }
+
+    private static async Task<long> ReadFramesAsync(IBlockFile source, ChannelWriter<Task<byte[]?>> contents, CancellationToken cancellation)
+    {
+        try
+        {
+            byte[] window = new byte[2 * ZstdFrame.MaxFrame];
+            long offset = 0;
+            while (true)
+            {
+                int count = source.Read(offset, window);
+                int at = 0;
+                for (int size; (size = ZstdFrame.SizeOf(window.AsSpan(at, count - at))) > 0; at += size)
+                {
+                    byte[] frame = window.AsSpan(at, size).ToArray();
+                    if (ZstdFrame.SkippableContent(EndKind, frame) is { } end)
+                        return JsonSerializer.Deserialize<EndMark>(end)?.Bytes ?? throw new InvalidDataException("its end mark is damaged");
+                    await contents.WriteAsync(Task.Run(() => ZstdFrame.Decompress(frame), cancellation), cancellation).ConfigureAwait(false);
+                }
+                if (at == 0) throw new InvalidDataException("it ends too early");
+                offset += at;
+            }
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException("its end mark is damaged", e);
+        }
+        finally
+        {
+            contents.TryComplete();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+using System.IO.Pipes;
+using System.Text.Json.Nodes;
+using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Qmp;
+
+namespace SnapshotTools.Qemu.Memory;
+
+/// <summary>QEMU could not save or load a machine's memory.</summary>
+public sealed class MigrationException(string message, Exception? cause = null) : IOException(message, cause);
+
+/// <summary>QEMU's migration, as saving to and loading from a pipe uses it.</summary>
+internal sealed class Migration(QemuMachine machine)
+{
+    private const string FileName = "snapshottools-memory";
+    private const int PipeBytes = 1 << 20;
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(200);
+
+    public const string BackgroundSnapshot = "background-snapshot";
+    public const string PauseBeforeSwitchover = "pause-before-switchover";
+
+    private QmpClient Monitor => machine.Monitor;
+
+    /// <summary>Turns on what is named and turns off what of ours is not; events always.</summary>
+    /// <exception cref="QmpException">This QEMU, kernel or machine cannot do it.</exception>
+    public Task SetCapabilitiesAsync(string? capability, CancellationToken cancellation) =>
+        Monitor.ExecuteAsync("migrate-set-capabilities", new JsonObject
+        {
+            ["capabilities"] = new JsonArray(
+                Capability("events", true),
+                Capability(BackgroundSnapshot, capability == BackgroundSnapshot),
+                Capability(PauseBeforeSwitchover, capability == PauseBeforeSwitchover)),
+        }, cancellation);
+
+    /// <summary>As fast as the reader takes it; the guest may stand for so long at the end.</summary>
+    public Task SetParametersAsync(TimeSpan downtime, CancellationToken cancellation) =>
+        Monitor.ExecuteAsync("migrate-set-parameters", new JsonObject
+        {
+            ["max-bandwidth"] = 1L << 40,
+            ["downtime-limit"] = (long)Math.Clamp(downtime.TotalMilliseconds, 1, 2_000_000),
+        }, cancellation);
+
+    /// <summary>A pipe whose writing end QEMU has under a name, and the address that names it.</summary>
+    public async Task<(AnonymousPipeServerStream Reader, string Address)> OpenForSavingAsync(CancellationToken cancellation)
+    {
+        var reader = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None, PipeBytes);
+        await PassAsync(reader, cancellation).ConfigureAwait(false);
+        return (reader, "fd:" + FileName);
+    }
+
+    /// <summary>A pipe whose reading end QEMU has under a name, and the address that names it.</summary>
+    public async Task<(AnonymousPipeServerStream Writer, string Address)> OpenForLoadingAsync(CancellationToken cancellation)
+    {
+        var writer = new AnonymousPipeServerStream(PipeDirection.Out, HandleInheritability.None, PipeBytes);
+        await PassAsync(writer, cancellation).ConfigureAwait(false);
+        return (writer, "fd:" + FileName);
+    }
+
+    /// <summary>Takes back a pipe's end that QEMU did not use.</summary>
+    public async Task ForgetPipeAsync()
+    {
+        try
+        {
+            await Monitor.ExecuteAsync("closefd", new JsonObject { ["fdname"] = FileName }, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is QmpException or QmpDisconnectedException)
+        {
+        }
+    }
+
+    public Task StartAsync(string address) => Monitor.ExecuteAsync("migrate", new JsonObject { ["uri"] = address }, CancellationToken.None);
+
+    /// <summary>Ends a migration that runs and waits until it has ended; whatever it was, the guest can go on.</summary>
+    public async Task CancelAsync()
+    {
+        var cancelling = Monitor.ExecuteAsync("migrate_cancel", cancellation: CancellationToken.None);
+        while (true)
+        {
+            try
+            {
+                await cancelling.WaitAsync(Patience).ConfigureAwait(false);
+                if ((await QueryAsync(CancellationToken.None).WaitAsync(Patience).ConfigureAwait(false)) is { IsOver: true } or { Status: "none" }) break;
+                await Task.Delay(Patience / 20).ConfigureAwait(false);
+            }
+            catch (TimeoutException)
+            {
+                // QEMU itself may stand at a protected page.
+                ReleasePages();
+            }
+        }
+        ReleasePages();
+    }
+
+    /// <summary>Takes away what write protection a background snapshot that has ended may have left.</summary>
+    public void ReleasePages()
+    {
+        if (machine.Process is { } process) WriteProtection.Release(process);
+    }
+
+    /// <summary>How far it is.</summary>
+    public async Task<MigrationStatus> QueryAsync(CancellationToken cancellation)
+    {
+        var answer = await Monitor.ExecuteAsync("query-migrate", cancellation: cancellation).ConfigureAwait(false);
+        var ram = answer.MemberOf("ram") ?? default;
+        return new MigrationStatus(
+            answer.TextOf("status") ?? "none", answer.TextOf("error-desc"),
+            (ram.NumberOf("normal") ?? 0) + (ram.NumberOf("duplicate") ?? 0), ram.NumberOf("dirty-sync-count") ?? 0);
+    }
+
+    /// <summary>Waits until it has completed.</summary>
+    /// <exception cref="MigrationException">It failed or was cancelled; with QEMU's words.</exception>
+    public async Task WaitForCompletionAsync(QmpEventWatch watch, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            var status = await QueryAsync(cancellation).ConfigureAwait(false);
+            if (status.Status == "completed") return;
+            if (status.IsOver) throw new MigrationException($"QEMU did not go through with the memory ({status.Status}): {status.Error ?? "no reason given"}.");
+            await watch.NextAsync(e => e.Name == "MIGRATION", cancellation).ConfigureAwait(false);
+        }
+    }
+
+    // QEMU gets a copy; our own must go, or the pipe would never be seen to end.
+    private async Task PassAsync(AnonymousPipeServerStream pipe, CancellationToken cancellation)
+    {
+        try
+        {
+            await Monitor.PassFileAsync(FileName, pipe.ClientSafePipeHandle, cancellation).ConfigureAwait(false);
+            pipe.DisposeLocalCopyOfClientHandle();
+        }
+        catch
+        {
+            await pipe.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private static JsonObject Capability(string name, bool on) => new() { ["capability"] = name, ["state"] = on };
+}
+
+/// <summary>How far a migration is.</summary>
+/// <param name="Status">QEMU's MigrationStatus.</param>
+/// <param name="Error">Why it failed.</param>
+/// <param name="Pages">Pages that have been sent.</param>
+/// <param name="Rounds">How often the memory was gone through.</param>
+internal sealed record MigrationStatus(string Status, string? Error, long Pages, long Rounds)
+{
+    public bool IsOver => Status is "completed" or "failed" or "cancelled";
+}

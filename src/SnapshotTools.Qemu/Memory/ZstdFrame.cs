@@ -1,0 +1,152 @@
+using System.Buffers.Binary;
+
+namespace SnapshotTools.Qemu.Memory;
+
+/// <summary>
+/// Frames of the Zstandard format (RFC 8878), each with at most 1 MiB of content and its size. With libzstd they are
+/// compressed and carry a checksum; without it they hold the content as it is (section 3.1.1.2.2, Raw_Block), which every
+/// zstd tool reads as well.
+/// </summary>
+internal static class ZstdFrame
+{
+    /// <summary>The most content that a frame has.</summary>
+    public const int MaxContent = 1 << 20;
+
+    /// <summary>The most bytes that a frame has: content that does not compress, and headers.</summary>
+    public const int MaxFrame = MaxContent + (16 << 10);
+
+    private const uint Magic = 0xfd2fb528;
+    private const uint SkippableMagic = 0x184d2a50;     // with any low four bits
+    private const int MaxBlock = 128 << 10;
+    private const int RawHeader = 9;    // magic, descriptor, content size
+
+    /// <summary>A frame of the content.</summary>
+    public static byte[] Compress(ReadOnlySpan<byte> content) => ZstdNative.IsAvailable ? CompressNative(content) : Store(content);
+
+    /// <summary>The bytes of the frame at the beginning of the data; 0 when it does not end within them.</summary>
+    /// <exception cref="InvalidDataException">There is no frame that was written here.</exception>
+    public static unsafe int SizeOf(ReadOnlySpan<byte> data)
+    {
+        if (data.Length < 8) return 0;
+        uint magic = BinaryPrimitives.ReadUInt32LittleEndian(data);
+        if ((magic & ~15u) == SkippableMagic)
+        {
+            uint length = BinaryPrimitives.ReadUInt32LittleEndian(data[4..]);
+            if (length > MaxFrame - 8) throw new InvalidDataException("a frame is too long");
+            return data.Length < length + 8 ? 0 : (int)length + 8;
+        }
+        if (magic != Magic) throw new InvalidDataException("what should be a frame is none");
+        if (data.Length > MaxFrame) data = data[..MaxFrame];
+        if (!ZstdNative.IsAvailable) return SizeOfStored(data);
+        fixed (byte* bytes = data)
+        {
+            nuint size = ZstdNative.FindFrameSize(bytes, (nuint)data.Length);
+            if (ZstdNative.IsError(size) == 0) return (int)size;
+            return data.Length < MaxFrame ? 0 : throw new InvalidDataException("a frame is too long or damaged");
+        }
+    }
+
+    /// <summary>The content of a whole frame; null for a skippable one.</summary>
+    /// <exception cref="InvalidDataException">The frame is damaged, or has more content than any that was written here.</exception>
+    public static byte[]? Decompress(ReadOnlySpan<byte> frame)
+    {
+        if ((BinaryPrimitives.ReadUInt32LittleEndian(frame) & ~15u) == SkippableMagic) return null;
+        return ZstdNative.IsAvailable ? DecompressNative(frame) : Restore(frame);
+    }
+
+    /// <summary>A frame that decompressors pass over (section 3.1.2).</summary>
+    public static byte[] Skippable(int kind, ReadOnlySpan<byte> data)
+    {
+        byte[] frame = new byte[8 + data.Length];
+        BinaryPrimitives.WriteUInt32LittleEndian(frame, SkippableMagic | (uint)kind);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(4), (uint)data.Length);
+        data.CopyTo(frame.AsSpan(8));
+        return frame;
+    }
+
+    /// <summary>What a skippable frame of a kind holds; null when it is another frame.</summary>
+    public static byte[]? SkippableContent(int kind, ReadOnlySpan<byte> frame) =>
+        frame.Length >= 8 && BinaryPrimitives.ReadUInt32LittleEndian(frame) == (SkippableMagic | (uint)kind) ? frame[8..].ToArray() : null;
+
+    private static unsafe byte[] CompressNative(ReadOnlySpan<byte> content)
+    {
+        // A context is some hundred KiB and quickly made beside the work on a MiB.
+        using var context = ZstdNative.CreateCompressor();
+        if (context.IsInvalid) throw new InsufficientMemoryException("libzstd could not allocate a compression context.");
+        ZstdNative.SetParameter(context, ZstdNative.CompressionLevelParameter, 1);
+        ZstdNative.SetParameter(context, ZstdNative.ChecksumParameter, 1);
+        byte[] target = new byte[(int)ZstdNative.CompressBound((nuint)content.Length)];
+        fixed (byte* to = target)
+        fixed (byte* from = content)
+        {
+            nuint size = ZstdNative.Compress(context, to, (nuint)target.Length, from, (nuint)content.Length);
+            if (ZstdNative.IsError(size) != 0) throw new InvalidOperationException("libzstd could not compress a block.");
+            return target[..(int)size];
+        }
+    }
+
+    private static unsafe byte[] DecompressNative(ReadOnlySpan<byte> frame)
+    {
+        using var context = ZstdNative.CreateDecompressor();
+        if (context.IsInvalid) throw new InsufficientMemoryException("libzstd could not allocate a decompression context.");
+        byte[] target = new byte[MaxContent];
+        fixed (byte* to = target)
+        fixed (byte* from = frame)
+        {
+            nuint size = ZstdNative.Decompress(context, to, (nuint)target.Length, from, (nuint)frame.Length);
+            if (ZstdNative.IsError(size) != 0) throw new InvalidDataException("a frame is damaged");
+            return target[..(int)size];
+        }
+    }
+
+    private static byte[] Store(ReadOnlySpan<byte> content)
+    {
+        int blocks = Math.Max(1, (content.Length + MaxBlock - 1) / MaxBlock);
+        byte[] frame = new byte[RawHeader + blocks * 3 + content.Length];
+        BinaryPrimitives.WriteUInt32LittleEndian(frame, Magic);
+        frame[4] = 0xa0;    // content size in 4 bytes, single segment, no checksum
+        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(5), (uint)content.Length);
+        int at = RawHeader;
+        for (int block = 0; block < blocks; block++)
+        {
+            var part = content.Slice(block * MaxBlock, Math.Min(MaxBlock, content.Length - block * MaxBlock));
+            int header = part.Length << 3 | (block == blocks - 1 ? 1 : 0);
+            (frame[at], frame[at + 1], frame[at + 2]) = ((byte)header, (byte)(header >> 8), (byte)(header >> 16));
+            part.CopyTo(frame.AsSpan(at + 3));
+            at += 3 + part.Length;
+        }
+        return frame;
+    }
+
+    private static int SizeOfStored(ReadOnlySpan<byte> data)
+    {
+        if (data.Length < RawHeader) return 0;
+        if (data[4] != 0xa0) throw new InvalidDataException("the memory is compressed, and this machine has no libzstd to expand it");
+        for (int at = RawHeader; at + 3 <= data.Length;)
+        {
+            int header = data[at] | data[at + 1] << 8 | data[at + 2] << 16;
+            if ((header & 6) != 0) throw new InvalidDataException("the memory is compressed, and this machine has no libzstd to expand it");
+            at += 3 + (header >> 3);
+            if ((header & 1) != 0) return at <= data.Length ? at : 0;
+        }
+        return data.Length < MaxFrame ? 0 : throw new InvalidDataException("a frame is too long or damaged");
+    }
+
+    private static byte[] Restore(ReadOnlySpan<byte> frame)
+    {
+        uint length = BinaryPrimitives.ReadUInt32LittleEndian(frame[5..]);
+        if (length > MaxContent) throw new InvalidDataException("a frame has too much content");
+        byte[] content = new byte[length];
+        int done = 0;
+        for (int at = RawHeader; at + 3 <= frame.Length;)
+        {
+            int header = frame[at] | frame[at + 1] << 8 | frame[at + 2] << 16, size = header >> 3;
+            if (size > content.Length - done) throw new InvalidDataException("a frame is damaged");
+            frame.Slice(at + 3, size).CopyTo(content.AsSpan(done));
+            done += size;
+            at += 3 + size;
+            if ((header & 1) != 0) break;
+        }
+        return done == content.Length ? content : throw new InvalidDataException("a frame is damaged");
+    }
+}

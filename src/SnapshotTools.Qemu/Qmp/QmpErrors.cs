@@ -1,0 +1,33 @@
+namespace SnapshotTools.Qemu.Qmp;
+
+/// <summary>The other side of a QMP connection sent what QMP does not allow; the connection is of no more use.</summary>
+public sealed class QmpProtocolException(string what, Exception? cause = null)
+    : IOException($"The other side of the connection does not speak QMP: {what}.", cause);
+
+/// <summary>The connection to QEMU ended, or never came about. Every waiting call ends with it.</summary>
+public class QmpDisconnectedException(string message, Exception? cause = null) : IOException(message, cause);
+
+/// <summary>QEMU is there, but another client holds its monitor: QEMU serves one at a time.</summary>
+public sealed class QmpBusyException(QmpEndpoint endpoint, TimeSpan waited)
+    : QmpDisconnectedException($"The QMP monitor at '{endpoint}' did not greet within {waited.TotalSeconds:0.#} s. "
+        + "Another client holds it: close that one, or give QEMU a second -qmp socket.");
+
+/// <summary>QEMU, or the guest agent, refused a command.</summary>
+public sealed class QmpException(string command, string sent, string errorClass, string description)
+    : Exception($"'{command}' failed: {description} ({errorClass}). Sent: {sent}")
+{
+    /// <summary>The command.</summary>
+    public string Command { get; } = command;
+
+    /// <summary>The arguments as they were sent, without secrets, cut where they are long.</summary>
+    public string Sent { get; } = sent;
+
+    /// <summary>Such as <c>GenericError</c> or <c>CommandNotFound</c>.</summary>
+    public string ErrorClass { get; } = errorClass;
+
+    /// <summary>The other side's words.</summary>
+    public string Description { get; } = description;
+
+    /// <summary>The other side is too old or too new to know the command.</summary>
+    public bool IsUnknownCommand => ErrorClass == "CommandNotFound";
+}

@@ -1,0 +1,89 @@
+using SnapshotTools.Core;
+using SnapshotTools.IO;
+using SnapshotTools.Qemu.Blocks;
+using SnapshotTools.Qemu.GuestAgent;
+using SnapshotTools.Qemu.Live;
+using SnapshotTools.Qemu.Machines;
+
+namespace SnapshotTools.Qemu;
+
+/// <summary>A running QEMU as the engine sees it. A volume is found by the serial number that its disk was given.</summary>
+internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : IRunningMachine
+{
+    public VmState State => QemuCalls.Run(() => machine.QueryStateAsync()) switch
+    {
+        MachineState.Gone => VmState.Stopped,
+        MachineState.Running or MachineState.GuestSuspended => VmState.Running,
+        _ => VmState.Paused,
+    };
+
+    public IReadOnlyList<string> Heads => QemuCalls.Run(async () =>
+    {
+        var graph = await BlockGraph.QueryAsync(machine).ConfigureAwait(false);
+        return graph.Devices.Select(d => graph.LayersOf(d.TopNode)).Where(l => l.Count > 0).Select(l => l[0].Path).ToArray();
+    });
+
+    public void Stop(bool turnOff, TimeSpan timeout, CancellationToken cancellation) => QemuCalls.Run(async () =>
+    {
+        if (!turnOff && !await machine.ShutDownAsync(timeout, cancellation).ConfigureAwait(false))
+            throw new SnapshotException(ErrorIds.WaitTimedOut, ErrorKind.Busy, $"The guest did not shut down within {timeout.TotalSeconds:0} s; it may do so later. Wait longer with -TimeoutSec, or pull the plug with -TurnOff.");
+        await machine.TurnOffAsync(cancellation: cancellation).ConfigureAwait(false);
+    });
+
+    public void Pause() => QemuCalls.Run(() => machine.PauseAsync());
+
+    public void Resume() => QemuCalls.Run(() => machine.ResumeAsync());
+
+    public IDisposable FreezeFileSystems(TimeSpan limit, CancellationToken cancellation) => QemuCalls.Run(async () =>
+    {
+        try
+        {
+            var agent = await machine.ConnectAgentAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
+            var frozen = new FrozenGuest(agent);
+            try
+            {
+                await agent.FreezeAsync(limit, cancellation).ConfigureAwait(false);
+                return frozen;
+            }
+            catch
+            {
+                frozen.Dispose();
+                throw;
+            }
+        }
+        catch (GuestAgentException error)
+        {
+            throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Unsupported, $"The guest's file systems could not be frozen: {error.Message}", cause: error);
+        }
+    });
+
+    public ILiveSwitch PrepareSwitch(IReadOnlyList<LiveHead> heads, CancellationToken cancellation) => QemuCalls.Run(async () =>
+    {
+        var graph = await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false);
+        var disks = heads.Select(h => new DiskHead(DeviceOf(graph, h), new ChainFile(h.NewHead, LayerFormat.Qcow2))).ToList();
+        return new LiveSwitch(machine, await DiskSwitch.PrepareAsync(machine, disks, cancellation).ConfigureAwait(false), files);
+    });
+
+    public void Dispose() => QemuCalls.Run(() => machine.DisposeAsync().AsTask());
+
+    private static BlockDevice DeviceOf(BlockGraph graph, LiveHead head) =>
+        graph.Devices.FirstOrDefault(d => graph.LayersOf(d.TopNode) is [var top, ..] && top.Path == head.PresentHead)
+        ?? throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed,
+            $"No disk of the running machine writes to '{head.PresentHead}', which by the catalog it should. Nothing was changed. Stop the machine and run Test-SnapshotStore.");
+
+    /// <summary>A guest whose file systems are frozen until this is disposed.</summary>
+    private sealed class FrozenGuest(GuestAgentClient agent) : IDisposable
+    {
+        public void Dispose()
+        {
+            try
+            {
+                QemuCalls.Run(() => agent.ThawAsync());
+            }
+            finally
+            {
+                QemuCalls.Run(() => agent.DisposeAsync().AsTask());
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using System.Management.Automation;
+using SnapshotTools.Arguments;
+using SnapshotTools.Completion;
+using SnapshotTools.Core;
+
+namespace SnapshotTools.Cmdlets;
+
+/// <summary>Takes a snapshot of a VM: one consistent point over all its volumes, or those named, with its configuration.</summary>
+[Cmdlet(VerbsCommon.New, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[OutputType(typeof(VmSnapshot), typeof(OperationPlan))]
+public sealed class NewVmSnapshot : LockingCmdlet
+{
+    private const string ByName = "Name";
+    private const string ByVm = "VmInstance";
+
+    /// <summary>The VMs: names, with wildcards, or ids.</summary>
+    [Parameter(ParameterSetName = ByName, Position = 0, ValueFromPipeline = true, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ByVm, DontShow = true)]
+    [Alias("Vm")]
+    [SupportsWildcards]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(VmNameCompleter))]
+    public string[]? VmName { get; set; }
+
+    /// <summary>VMs from the pipeline.</summary>
+    [Parameter(ParameterSetName = ByVm, Mandatory = true, ValueFromPipeline = true)]
+    [Record(typeof(VmInstance))]
+    public VmInstance? VmInstance { get; set; }
+
+    /// <summary>The snapshot's name, unique on the VM; without it the time makes one.</summary>
+    [Parameter(ParameterSetName = ByName, Position = 1, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ByVm, Position = 1)]
+    [Alias("SnapshotName")]
+    public string? Name { get; set; }
+
+    /// <summary>Which of the VM's volumes: all, those it boots from, or the others.</summary>
+    [Parameter]
+    [ValidateSet("All", "Boot", "Data")]
+    public SnapshotScope Scope { get; set; }
+
+    /// <summary>These of the VM's volumes only: names or ids.</summary>
+    [Parameter]
+    [ValidateNotNullOrEmpty]
+    [ArgumentCompleter(typeof(VmVolumeNameCompleter))]
+    public string[]? Volume { get; set; }
+
+    /// <summary>What the snapshot is taken for.</summary>
+    [Parameter(ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ByVm)]
+    public string? Description { get; set; }
+
+    /// <summary>Words to find it by.</summary>
+    [Parameter(ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ByVm)]
+    [ArgumentCompleter(typeof(TagCompleter))]
+    public string[]? Tag { get; set; }
+
+    /// <summary>After when it is no longer wanted: a date, or a time from now such as 30d. Nothing is removed by itself.</summary>
+    [Parameter(ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ByVm)]
+    [Expiry]
+    public DateTimeOffset? ExpiresAt { get; set; }
+
+    /// <summary>Gives back the snapshot of that name where there is one already, instead of an error.</summary>
+    [Parameter]
+    public SwitchParameter Ensure { get; set; }
+
+    /// <inheritdoc/>
+    protected override void ProcessItem()
+    {
+        if (Volume is not null && MyInvocation.BoundParameters.ContainsKey(nameof(Scope)))
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-Scope and -Volume exclude each other. Use one of them.", Scope);
+        if (ParameterSetName == ByVm)
+        {
+            string? name = Piped.SecondOne(VmName, nameof(VmName), Name);
+            Take(VmInstance!.Id.ToString(), VmInstance.Name, name);
+        }
+        else
+        {
+            foreach (string vm in Piped.Required(VmName, "VM", "New-VmSnapshot web01 before-upgrade")) Try(() => { foreach (var (id, name) in Named.Vms(Engine, vm)) Try(() => Take(id, name, Name), name); }, vm);
+        }
+    }
+
+    private void Take(string vm, string vmName, string? name) =>
+        Change($"Taking a snapshot of '{vmName}'", Engine.Snapshots.Create(new NewSnapshotRequest
+        {
+            Vm = vm,
+            Name = name,
+            Scope = Volume is null ? Scope : SnapshotScope.Named,
+            Volumes = Volume ?? [],
+            Description = Description,
+            Tags = Tag?.Where(t => t.Length > 0).ToArray() ?? [],
+            ExpiresAt = ExpiresAt,
+            Ensure = Ensure,
+        }), WriteObject);
+}

@@ -1,0 +1,146 @@
+using SnapshotTools.Embedded;
+using SnapshotTools.IO;
+using SnapshotTools.Qcow2;
+
+namespace SnapshotTools.Core.Tests;
+
+/// <summary>Each rule by its error id, and that nothing was changed.</summary>
+public class RuleTests
+{
+    private static void Fails(string errorId, Action act) => Assert.Equal(errorId, Assert.Throws<SnapshotException>(act).ErrorId);
+
+    [Fact]
+    public void Names_are_unique_and_what_is_not_there_is_not_found()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "a");
+        Fails(ErrorIds.NameExists, () => store.Snapshot("web01", "A"));
+        Fails(ErrorIds.NameExists, () => store.NewVolume("OS"));
+        Fails(ErrorIds.NameExists, () => store.NewVm("WEB01"));
+        Fails(ErrorIds.VmNotFound, () => store.Snapshot("web02", "a"));
+        Fails(ErrorIds.SnapshotNotFound, () => store.Restore("web01", "b"));
+        Fails(ErrorIds.VolumeNotFound, () => store.Engine.Volumes.Get("none"));
+        Fails(ErrorIds.InvalidName, () => store.Snapshot("web01", "a/b"));
+        Assert.Equal("a", store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "a", Ensure = true }).Run().Name);
+        Assert.Single(store.Engine.Snapshots.Find(new SnapshotQuery()));
+        store.AssertClean(layers: 2);
+    }
+
+    [Fact]
+    public void A_pattern_must_mean_one_and_an_id_always_works()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        var a1 = store.Snapshot("web01", "a1");
+        store.Snapshot("web01", "a2");
+        var error = Assert.Throws<SnapshotException>(() => store.Restore("web01", "a*"));
+        Assert.Equal(ErrorIds.AmbiguousName, error.ErrorId);
+        Assert.Contains("a1", error.Message, StringComparison.Ordinal);
+        Assert.Contains("a2", error.Message, StringComparison.Ordinal);
+        store.Restore("web01", "*1");
+        store.Restore("web01", a1.Id.ToString());
+    }
+
+    [Fact]
+    public void A_volume_in_a_snapshot_stays_attached_and_keeps_its_size()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "before-upgrade");
+        var error = Assert.Throws<SnapshotException>(() => store.Engine.Machines.Detach("web01", "os"));
+        Assert.Equal(ErrorIds.VolumeInSnapshot, error.ErrorId);
+        Assert.Contains("Remove-VmSnapshot web01 before-upgrade", error.Message, StringComparison.Ordinal);
+        Fails(ErrorIds.VolumeHasSnapshots, () => store.Engine.Volumes.Resize("os", 2 << 20, false));
+        Fails(ErrorIds.VolumeAttached, () => store.Engine.Volumes.Remove("os", true));
+        Fails(ErrorIds.PartOfVmSnapshot, () => store.Engine.VolumeSnapshots.Remove("os", "before-upgrade"));
+        Fails(ErrorIds.VmHasSnapshots, () => store.Engine.Machines.Remove("web01", true, false));
+    }
+
+    [Fact]
+    public void A_volume_has_one_VM_unless_all_share_it()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        Fails(ErrorIds.VolumeAttached, () => store.Engine.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("os")] }));
+        store.NewVolume("shared");
+        store.Engine.Machines.Attach("web01", new AttachRequest("shared", Shared: true)).Run();
+        store.Engine.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("shared", Shared: true)] }).Run();
+        Assert.Equal(["web01", "web02"], store.Engine.Volumes.Get("shared").AttachedTo);
+    }
+
+    [Fact]
+    public void A_snapshot_restores_onto_its_own_volume_only()
+    {
+        using var store = new TestStore();
+        store.NewVolume("a");
+        store.NewVolume("b");
+        var snapshot = store.Engine.VolumeSnapshots.Create("a", "s", null, false).Run();
+        Fails(ErrorIds.NotOriginalVolume, () => store.Engine.VolumeSnapshots.Restore("b", snapshot.Id.ToString(), false));
+    }
+
+    [Fact]
+    public void An_image_that_somebody_has_open_is_left_alone()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        using (Qcow2Image.Open(SystemFiles.Instance, store.Engine.Volumes.Get("os").Path, new ImageOpenOptions { Write = true, FollowLinks = true }))
+            Fails(ErrorIds.ImageInUse, () => store.Snapshot("web01", "a"));
+        store.Snapshot("web01", "a");
+        using (Qcow2Image.Open(SystemFiles.Instance, store.Engine.Volumes.Get("os").HeadPath, new ImageOpenOptions { Write = true }))
+        {
+            Fails(ErrorIds.ImageInUse, () => store.Restore("web01", "a"));
+            Assert.Equal(VmState.Stopped, store.Engine.Machines.Get("web01").State);
+        }
+        store.AssertClean();
+    }
+
+    [Fact]
+    public void A_base_of_a_linked_volume_is_not_removed()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Write("os", 0, 100, 5);
+        var snapshot = store.Snapshot("web01", "golden");
+        store.Engine.Volumes.Create(new NewVolumeRequest { Name = "clone", FromVolumeSnapshot = snapshot.Volumes[0].Id }).Run();
+        Assert.Equal(store.Hash("os"), store.Hash("clone"));
+        Fails(ErrorIds.HasDependants, () => store.Remove("web01", "golden"));
+        Fails(ErrorIds.HasDependants, () => store.Engine.Machines.Remove("web01", true, true));
+        store.Engine.Volumes.Remove("clone", false).Run();
+        store.Remove("web01", "golden");
+        store.AssertClean(layers: 1);
+    }
+
+    [Fact]
+    public void Two_operations_on_one_VM_do_not_run_at_once()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        using var other = EmbeddedStore.Open(store.Directory);
+        Exception? seen = null;
+        var inside = new RunOptions
+        {
+            Log = line =>
+            {
+                if (line.Contains("durable", StringComparison.Ordinal))
+                    seen = Record.Exception(() => other.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "b" }).Run());
+            },
+        };
+        store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "a" }).Run(inside);
+        Assert.Equal(ErrorIds.VmBusy, Assert.IsType<SnapshotException>(seen).ErrorId);
+        other.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "b" }).Run();
+        store.AssertClean();
+    }
+
+    [Fact]
+    public void What_is_not_a_store_is_not_touched()
+    {
+        using var store = new TestStore();
+        System.IO.Directory.CreateDirectory(store.File("other"));
+        System.IO.File.WriteAllText(store.File("other/thesis.txt"), "x");
+        Fails(ErrorIds.NotAStore, () => EmbeddedStore.Initialize(store.File("other")));
+        Fails(ErrorIds.StoreNotFound, () => EmbeddedStore.Open(store.File("other")));
+        Assert.Single(System.IO.Directory.GetFileSystemEntries(store.File("other")));
+        Assert.Equal(store.Engine.GetStore().Id, EmbeddedStore.Initialize(store.Directory).Run().Id);
+    }
+}

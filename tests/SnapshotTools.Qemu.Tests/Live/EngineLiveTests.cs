@@ -1,0 +1,172 @@
+using SnapshotTools.Core;
+using SnapshotTools.Embedded;
+using SnapshotTools.Guest;
+using SnapshotTools.IO;
+using SnapshotTools.Testing;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace SnapshotTools.Qemu.Tests.Live;
+
+/// <summary>The whole engine over a real QEMU and a real guest: started from the store, snapshotted at work, brought back.</summary>
+[Collection(LiveTests.Name)]
+public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
+{
+    private readonly TempFolder _folder = new();
+    private SnapshotEngine _engine = null!;
+
+    [GuestFact("e2fsck")]
+    public async Task A_running_guest_is_snapshotted_and_restored_without_losing_a_synced_record()
+    {
+        PrepareVm();
+        Assert.Equal(VmState.Running, _engine.Machines.Start("web01").Run().State);
+        using (var shell = await ConnectAsync())
+        {
+            await StartWorkAsync(shell);
+            var snapshot = _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "live" }).Run();
+            output.WriteLine($"pause {snapshot.PauseDuration!.Value.TotalMilliseconds:0.0} ms");
+            Assert.Equal(SnapshotConsistency.Crash, snapshot.Consistency);
+            await WaitForWorkAsync(shell);
+            Assert.Equal(ErrorIds.VmNotStopped, Assert.Throws<SnapshotException>(() => _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "live" })).ErrorId);
+        }
+        // What the frozen layers hold is as after a power cut, of one instant.
+        var parts = _engine.Snapshots.Get("web01", "live").Volumes;
+        foreach (var part in parts)
+        {
+            string raw = _folder.File(part.VolumeName + ".raw");
+            _engine.Volumes.Export(part.VolumeName, "live", raw, ImageFileFormat.Raw).Run();
+            Tool.Run("e2fsck", ["-p", raw], 1);
+            Tool.Run("e2fsck", ["-f", "-n", raw]);
+        }
+
+        var restored = _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "live", StopVm = true }).Run();
+        Assert.Equal(VmState.Running, restored.State);
+        using (var shell = await ConnectAsync())
+            await shell.RunAsync("mkdir -p /mnt/a; mount -t ext4 /dev/vda /mnt/a; ls /mnt/a/first");
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        Assert.Equal(VmState.Stopped, _engine.Machines.Get("web01").State);
+        Assert.Equal(ErrorIds.MemoryNotAvailable, Assert.Throws<SnapshotException>(() => _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "x", Memory = true })).ErrorId);
+        Assert.DoesNotContain(_engine.Test(), f => f.Severity == FindingSeverity.Error);
+    }
+
+    [GuestFact]
+    public async Task A_checkpoint_goes_on_in_the_very_second_without_a_reboot()
+    {
+        PrepareVm();
+        _engine.Machines.Start("web01").Run();
+        long at;
+        using (var shell = await ConnectAsync())
+        {
+            await StartWorkAsync(shell);
+            await shell.RunAsync("echo marker >/run/marker");
+            var checkpoint = _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "check", Memory = true }).Run();
+            output.WriteLine($"pause {checkpoint.PauseDuration!.Value.TotalMilliseconds:0.0} ms, {ByteSize.Format(checkpoint.SizeBytes)}");
+            Assert.True(checkpoint.HasMemory);
+            await WaitForWorkAsync(shell);
+            at = await RecordAsync(shell);
+            await shell.RunAsync("rm /run/marker");
+        }
+        Assert.Equal(VmState.Suspended, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true }).Run().State);
+        Assert.Equal(VmState.Running, _engine.Machines.Start("web01").Run().State);
+        using (var shell = await ConnectAsync())
+        {
+            Assert.Contains("marker", await shell.RunAsync("cat /run/marker"), StringComparison.Ordinal);
+            Assert.True(await RecordAsync(shell) < at + 50, "the work went on from the checkpoint");
+            await WaitForWorkAsync(shell);
+        }
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+    }
+
+    [GuestFact]
+    public async Task A_session_that_dies_after_the_switch_loses_nothing()
+    {
+        PrepareVm();
+        _engine.Machines.Start("web01").Run();
+        using var shell = await ConnectAsync();
+        await StartWorkAsync(shell);
+        var faulty = new SnapshotTools.Testing.Files.FaultyFileSystem(SystemFiles.Instance);
+        using (var dying = Open(faulty))
+        {
+            var snapshot = dying.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "lost" });
+            Assert.ThrowsAny<Exception>(() => snapshot.Run(new RunOptions
+            {
+                Log = line =>
+                {
+                    if (line.Contains("stood still", StringComparison.Ordinal)) faulty.FailAny(1, SnapshotTools.Testing.Files.FaultKind.Kill, always: true);
+                },
+            }));
+        }
+        _engine.Dispose();
+        _engine = Open(SystemFiles.Instance);
+        Assert.Empty(_engine.Snapshots.Find(new SnapshotQuery()));
+        await WaitForWorkAsync(shell);
+        long record = await RecordAsync(shell);
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        _engine.Optimize().Run();
+        Assert.Equal(2, Directory.GetFiles(_folder.File("store/layers")).Length);
+        _engine.Machines.Start("web01").Run();
+        using var again = await ConnectAsync();
+        string size = await again.RunAsync("mkdir -p /mnt/a; mount -t ext4 /dev/vda /mnt/a; stat -c %s /mnt/a/first");
+        Assert.True(long.Parse(size.Trim()) / 512 >= record, $"{size} bytes for {record} records");
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+    }
+
+    public void Dispose()
+    {
+        if (_engine is not null)
+        {
+            try
+            {
+                if (_engine.Machines.Find("web01") is [{ State: VmState.Running or VmState.Paused }]) _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+            }
+            finally
+            {
+                _engine.Dispose();
+            }
+        }
+        _folder.Dispose();
+    }
+
+    private void PrepareVm()
+    {
+        EmbeddedStore.Initialize(_folder.File("store")).Run();
+        _engine = Open(SystemFiles.Instance);
+        foreach (string name in new[] { "os", "db" })
+        {
+            string raw = _folder.File(name + ".img");
+            using (var file = File.Create(raw)) file.SetLength(128 << 20);
+            Tool.Run("mkfs.ext4", ["-q", "-E", "lazy_itable_init=1,lazy_journal_init=1", raw]);
+            _engine.Volumes.Create(new NewVolumeRequest { Name = name, ImagePath = raw }).Run();
+        }
+        _engine.Machines.Create(new NewVmRequest
+        {
+            Name = "web01",
+            MemoryBytes = 160L << 20,
+            Volumes = [new AttachRequest("os"), new AttachRequest("db")],
+            Boot = new VmBoot
+            {
+                Kernel = GuestKit.Instance.Kernel,
+                Initrd = GuestKit.Instance.Initrd,
+                KernelCommandLine = GuestKit.KernelCommandLine,
+                ExtraArguments = GuestPorts.Arguments(_folder.Path),
+            },
+        }).Run();
+    }
+
+    private SnapshotEngine Open(IFileSystem files) =>
+        EmbeddedStore.Open(files, _folder.File("store"), compute: new QemuComputePlane(SystemFiles.Instance, runRoot: _folder.File("run")));
+
+    private Task<GuestShell> ConnectAsync() => GuestShell.ConnectAsync(GuestPorts.Shell(_folder.Path));
+
+    private static async Task StartWorkAsync(GuestShell shell)
+    {
+        await shell.RunAsync("mkdir -p /mnt/a /mnt/b; mount -t ext4 /dev/vda /mnt/a; mount -t ext4 /dev/vdb /mnt/b");
+        await shell.RunAsync("workload /mnt/a/first /mnt/b/second 16 >/run/work 2>&1 &");
+        await WaitForWorkAsync(shell);
+    }
+
+    private static async Task<long> RecordAsync(GuestShell shell) => long.Parse((await shell.RunAsync("tail -n 1 /run/work")).Trim().Split(' ')[1]);
+
+    private static async Task WaitForWorkAsync(GuestShell shell) =>
+        await shell.RunAsync("n=$(wc -l </run/work); while [ $(wc -l </run/work) -lt $((n+3)) ]; do sleep 0.02; done; tail -n 1 /run/work | grep -q 'mem ok'");
+}
