@@ -7,6 +7,13 @@ namespace SnapshotTools.Guest;
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class GuestFactAttribute : FactAttribute
 {
+    /// <summary>How long such a test may take. A test that waits in a way that cannot be given up is ended by <see cref="GuestLimit"/>, a little earlier.</summary>
+    public const int LimitSeconds = 180;
+
     /// <summary>Names further programs that the test needs.</summary>
-    public GuestFactAttribute(params string[] tools) => Skip = new ToolFactAttribute([.. GuestKit.Tools, .. tools]).Skip;
+    public GuestFactAttribute(params string[] tools)
+    {
+        Skip = new ToolFactAttribute([.. GuestKit.Tools, .. tools]).Skip;
+        Timeout = LimitSeconds * 1000;
+    }
 }

@@ -140,13 +140,13 @@ public sealed class GuestKit
 
     private static FileStream WaitForTurn(string path)
     {
-        while (true)
+        for (int tries = 0; ; tries++)
         {
             try
             {
                 return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException)
+            catch (IOException) when (tries < 1800)
             {
                 Thread.Sleep(100);
             }

@@ -19,7 +19,8 @@ public sealed class GuestShell : IDisposable
     public static async Task<GuestShell> ConnectAsync(string path, int timeoutSeconds = 120)
     {
         var shell = new GuestShell();
-        await shell._socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
+        using (var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30)))
+            await shell._socket.ConnectAsync(new UnixDomainSocketEndPoint(path), limit.Token);
         await shell.RunAsync("true", timeoutSeconds);
         return shell;
     }

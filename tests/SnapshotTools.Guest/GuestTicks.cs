@@ -18,7 +18,8 @@ public sealed class GuestTicks : IDisposable
     /// <summary>Begins to listen; <c>workload ticks</c> must run in the guest.</summary>
     public GuestTicks(string path)
     {
-        _socket.Connect(new UnixDomainSocketEndPoint(path));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        _socket.ConnectAsync(new UnixDomainSocketEndPoint(path), limit.Token).AsTask().GetAwaiter().GetResult();
         new Thread(Listen) { IsBackground = true, Name = "guest ticks" }.Start();
     }
 

@@ -45,7 +45,15 @@ public static class Tool
             process.Kill();
             throw new TimeoutException($"{name} {string.Join(' ', arguments)} did not end within {timeoutSeconds} s.");
         }
-        process.WaitForExit();
+        // Its output may be held open by a process that it left behind; nobody waits for that.
+        using var drain = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        try
+        {
+            process.WaitForExitAsync(drain.Token).GetAwaiter().GetResult();
+        }
+        catch (OperationCanceledException)
+        {
+        }
         lock (output) return (process.ExitCode, output.ToString());
     }
 }

@@ -18,12 +18,14 @@ public static class QemuProgram
             .FirstOrDefault(File.Exists);
     }
 
-    /// <summary>Whether this process may use KVM.</summary>
+    /// <summary>Whether this process may use KVM, and the processor has what it needs: there are computers, nested ones, that
+    /// have /dev/kvm without, and a guest that is started on it never gets anywhere.</summary>
     public static bool CanUseKvm()
     {
         if (!OperatingSystem.IsLinux()) return false;
         try
         {
+            if (RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.X86 && !HasVirtualization(File.ReadLines("/proc/cpuinfo"))) return false;
             using var device = File.OpenHandle("/dev/kvm", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
             return true;
         }
@@ -32,4 +34,8 @@ public static class QemuProgram
             return false;
         }
     }
+
+    /// <summary>Whether the processor's flags name Intel's or AMD's virtualization.</summary>
+    internal static bool HasVirtualization(IEnumerable<string> cpuInfo) =>
+        cpuInfo.FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal)) is { } flags && flags.Split(' ').Any(flag => flag is "vmx" or "svm");
 }

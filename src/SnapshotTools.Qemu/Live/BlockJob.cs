@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SnapshotTools.Qemu.Machines;
@@ -20,6 +21,8 @@ public sealed class BlockJobException(string what, string reason) : IOException(
 public static class BlockJob
 {
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StallLimit = TimeSpan.FromMinutes(2);
 
     /// <summary>
     /// Copies the data of layers between <paramref name="node"/> and <paramref name="baseNode"/> up into the node, which then
@@ -110,7 +113,8 @@ public static class BlockJob
         catch (OperationCanceledException)
         {
             await machine.Monitor.ExecuteAsync("job-cancel", IdOf(id), CancellationToken.None).ConfigureAwait(false);
-            await WaitForAsync(machine, watch, id, null, ["concluded"], CancellationToken.None).ConfigureAwait(false);
+            using var limit = new CancellationTokenSource(CancelLimit);
+            await WaitForAsync(machine, watch, id, null, ["concluded"], limit.Token).ConfigureAwait(false);
             await machine.Monitor.ExecuteAsync("job-dismiss", IdOf(id), CancellationToken.None).ConfigureAwait(false);
             throw;
         }
@@ -122,10 +126,15 @@ public static class BlockJob
     private static async Task WaitForAsync(
         QemuMachine machine, QmpEventWatch watch, string id, IProgress<BlockJobProgress>? progress, string[] states, CancellationToken cancellation)
     {
+        JobStatus? seen = null;
+        long since = Stopwatch.GetTimestamp();
         while (true)
         {
             var status = await StatusOfAsync(machine, id).ConfigureAwait(false);
             if (status is null || states.Contains(status.Status)) return;
+            if (status != seen) (seen, since) = (status, Stopwatch.GetTimestamp());
+            else if (Stopwatch.GetElapsedTime(since) > StallLimit)
+                throw new BlockJobException($"Job '{id}'", $"nothing moved for {StallLimit.TotalSeconds:0} s (state '{status.Status}')");
             progress?.Report(status.Progress);
             using var interval = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             interval.CancelAfter(ProgressInterval);

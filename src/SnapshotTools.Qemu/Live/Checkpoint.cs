@@ -38,6 +38,7 @@ public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, strin
 public sealed class Checkpoint
 {
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);    // then something is wrong
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
     private const int PrecopyRounds = 5;
 
@@ -111,9 +112,10 @@ public sealed class Checkpoint
         }
         catch (Exception e)
         {
+            if (e is QmpTimeoutException && _wasRunning) await StandingGuest.SetGoingAsync(Monitor.Endpoint, _machine.Process, DrainLimit).ConfigureAwait(false);
             await _migration.ForgetPipeAsync().ConfigureAwait(false);
             ended.TrySetException(e);
-            await saving.ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            await DrainAsync(saving).ConfigureAwait(false);
             await EndAsync().ConfigureAwait(false);
             throw;
         }
@@ -211,7 +213,7 @@ public sealed class Checkpoint
             CheckPause();
             await _disks.CommitAsync().ConfigureAwait(false);
             await Monitor.ExecuteAsync("migrate-continue", new() { ["state"] = "pre-switchover" }, CancellationToken.None).ConfigureAwait(false);
-            await _migration.WaitForCompletionAsync(_events, CancellationToken.None).ConfigureAwait(false);
+            await _migration.WaitForCompletionAsync(_events, null, CancellationToken.None).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {
@@ -264,20 +266,45 @@ public sealed class Checkpoint
     {
         try
         {
-            await _migration.WaitForCompletionAsync(_events, CancellationToken.None).ConfigureAwait(false);
+            await _migration.WaitForCompletionAsync(_events, null, CancellationToken.None).ConfigureAwait(false);
             ended.TrySetResult();
             return await saving.ConfigureAwait(false);
         }
         catch (Exception e)
         {
             ended.TrySetException(e);
-            await saving.ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            if (e is MigrationException) await TryCancelAsync().ConfigureAwait(false);   // it may have stopped moving, not ended
             _migration.ReleasePages();
+            await DrainAsync(saving).ConfigureAwait(false);
             throw;
         }
         finally
         {
             await EndAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits until the pipe is read to its end, which QEMU makes when it lets go of it; if it does not, nobody waits for it.</summary>
+    private static async Task DrainAsync(Task saving)
+    {
+        try
+        {
+            await saving.WaitAsync(DrainLimit).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            // Why the checkpoint failed is told by what brought us here.
+        }
+    }
+
+    private async Task TryCancelAsync()
+    {
+        try
+        {
+            await _migration.CancelAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is QmpException or QmpDisconnectedException or MigrationException)
+        {
         }
     }
 

@@ -20,11 +20,12 @@ public static class MemoryRestore
         var (pipe, address) = await migration.OpenForLoadingAsync(cancellation).ConfigureAwait(false);
         using var watch = machine.Monitor.Watch("MIGRATION");
         using var gone = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var feeding = Task.Run(() => FeedAsync(image, pipe, gone.Token), CancellationToken.None);
+        long given = 0;
+        var feeding = Task.Run(() => FeedAsync(image, pipe, bytes => Volatile.Write(ref given, bytes), gone.Token), CancellationToken.None);
         try
         {
             await machine.Monitor.ExecuteAsync("migrate-incoming", new() { ["uri"] = address }, cancellation).ConfigureAwait(false);
-            await migration.WaitForCompletionAsync(watch, cancellation).ConfigureAwait(false);
+            await migration.WaitForCompletionAsync(watch, () => Volatile.Read(ref given), cancellation).ConfigureAwait(false);
             await feeding.ConfigureAwait(false);
         }
         catch (Exception e) when (e is QmpDisconnectedException or QmpException or MigrationException)
@@ -33,7 +34,7 @@ public static class MemoryRestore
             // What was wrong with the image says more than that QEMU did not like it.
             try
             {
-                await feeding.ConfigureAwait(false);
+                await feeding.WaitAsync(TimeSpan.FromSeconds(10), CancellationToken.None).ConfigureAwait(false);
             }
             catch (Exception other) when (other is not MemoryImageException)
             {
@@ -47,8 +48,8 @@ public static class MemoryRestore
         }
     }
 
-    private static async Task FeedAsync(IBlockFile image, Stream pipe, CancellationToken cancellation)
+    private static async Task FeedAsync(IBlockFile image, Stream pipe, Action<long> given, CancellationToken cancellation)
     {
-        await using (pipe.ConfigureAwait(false)) await MemoryImage.ReadAsync(image, pipe, cancellation).ConfigureAwait(false);
+        await using (pipe.ConfigureAwait(false)) await MemoryImage.ReadAsync(image, pipe, given, cancellation).ConfigureAwait(false);
     }
 }

@@ -32,6 +32,7 @@ public static class MemoryImage
     private const int HeaderKind = 0xe;
     private const int EndKind = 0xf;
     private const int MaxHeader = 64 << 10;
+    private static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(15);   // the guest may stand meanwhile
     private const int FramesInFlight = 48;  // so many MiB may wait while QEMU already goes on
 
     /// <summary>Writes everything that a stream gives, compressed by several threads, and makes it durable.</summary>
@@ -49,11 +50,14 @@ public static class MemoryImage
         {
             bytes = await ReadContentAsync(source, frames.Writer).ConfigureAwait(false);
         }
-        catch (ChannelClosedException)
+        catch (Exception e) when (e is ChannelClosedException or TimeoutException)
         {
-            // Writing failed, which is told below. A source that is not read to its end would hold QEMU, or break its
-            // snapshot of the memory, which is worse for the guest than one that nobody keeps.
+            // Writing failed, which is told below, or does not go on. A source that is not read to its end would hold QEMU, or
+            // break its snapshot of the memory, which is worse for the guest than one that nobody keeps.
+            var stall = e is TimeoutException ? new IOException($"The disk of '{target.Path}' took nothing for {StallLimit.TotalSeconds:0} s, so the memory was not saved.", e) : null;
+            frames.Writer.TryComplete(stall);
             await source.CopyToAsync(Stream.Null).ConfigureAwait(false);
+            if (stall is not null) throw stall;
             bytes = -1;
         }
         catch (Exception e)
@@ -92,7 +96,10 @@ public static class MemoryImage
     /// <summary>Gives a target the stream that was saved.</summary>
     /// <exception cref="MemoryImageException">The image is damaged or incomplete. A part may have been given already.</exception>
     /// <exception cref="IOException">The target does not take it.</exception>
-    public static async Task ReadAsync(IBlockFile source, Stream target, CancellationToken cancellation = default)
+    public static Task ReadAsync(IBlockFile source, Stream target, CancellationToken cancellation = default) => ReadAsync(source, target, null, cancellation);
+
+    /// <inheritdoc cref="ReadAsync(IBlockFile, Stream, CancellationToken)"/>
+    internal static async Task ReadAsync(IBlockFile source, Stream target, Action<long>? given, CancellationToken cancellation)
     {
         ReadHeader(source);
         var contents = Channel.CreateBounded<Task<byte[]?>>(8);
@@ -106,6 +113,7 @@ public static class MemoryImage
                 if (await content.ConfigureAwait(false) is not { } data) continue;
                 await target.WriteAsync(data, cancellation).ConfigureAwait(false);
                 bytes += data.Length;
+                given?.Invoke(bytes);
             }
             long expected = await reading.ConfigureAwait(false);
             if (expected != bytes) throw new InvalidDataException($"it has {bytes} bytes of {expected}");
@@ -131,7 +139,7 @@ public static class MemoryImage
             int count = await source.ReadAtLeastAsync(content, content.Length, throwOnEndOfStream: false).ConfigureAwait(false);
             if (count == 0) return bytes;
             bytes += count;
-            await frames.WriteAsync(Task.Run(() => ZstdFrame.Compress(content.AsSpan(0, count)))).ConfigureAwait(false);
+            await frames.WriteAsync(Task.Run(() => ZstdFrame.Compress(content.AsSpan(0, count)))).AsTask().WaitAsync(StallLimit).ConfigureAwait(false);
             if (count < content.Length) return bytes;
         }
     }

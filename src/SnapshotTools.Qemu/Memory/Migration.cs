@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Pipes;
 using System.Text.Json.Nodes;
 using SnapshotTools.Qemu.Machines;
@@ -14,6 +15,11 @@ internal sealed class Migration(QemuMachine machine)
     private const string FileName = "snapshottools-memory";
     private const int PipeBytes = 1 << 20;
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>So long nothing may move before a migration is given up.</summary>
+    public static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(30);
 
     public const string BackgroundSnapshot = "background-snapshot";
     public const string PauseBeforeSwitchover = "pause-before-switchover";
@@ -70,11 +76,15 @@ internal sealed class Migration(QemuMachine machine)
     public Task StartAsync(string address) => Monitor.ExecuteAsync("migrate", new JsonObject { ["uri"] = address }, CancellationToken.None);
 
     /// <summary>Ends a migration that runs and waits until it has ended; whatever it was, the guest can go on.</summary>
+    /// <exception cref="MigrationException">QEMU does not let go of it.</exception>
     public async Task CancelAsync()
     {
+        long begun = Stopwatch.GetTimestamp();
         var cancelling = Monitor.ExecuteAsync("migrate_cancel", cancellation: CancellationToken.None);
         while (true)
         {
+            if (Stopwatch.GetElapsedTime(begun) > CancelLimit)
+                throw new MigrationException($"QEMU did not end the saving of its memory within {CancelLimit.TotalSeconds:0} s.");
             try
             {
                 await cancelling.WaitAsync(Patience).ConfigureAwait(false);
@@ -107,15 +117,33 @@ internal sealed class Migration(QemuMachine machine)
     }
 
     /// <summary>Waits until it has completed.</summary>
-    /// <exception cref="MigrationException">It failed or was cancelled; with QEMU's words.</exception>
-    public async Task WaitForCompletionAsync(QmpEventWatch watch, CancellationToken cancellation)
+    /// <param name="watch">Sees the event MIGRATION.</param>
+    /// <param name="moved">Bytes that have gone through the pipe, by which it is seen whether anything still moves; null where QEMU tells.</param>
+    /// <param name="cancellation">Gives up waiting.</param>
+    /// <exception cref="MigrationException">It failed or was cancelled; with QEMU's words. Or nothing moved for <see cref="StallLimit"/>.</exception>
+    public async Task WaitForCompletionAsync(QmpEventWatch watch, Func<long>? moved, CancellationToken cancellation)
     {
+        (string, long, long) seen = default;
+        long since = Stopwatch.GetTimestamp();
         while (true)
         {
             var status = await QueryAsync(cancellation).ConfigureAwait(false);
             if (status.Status == "completed") return;
             if (status.IsOver) throw new MigrationException($"QEMU did not go through with the memory ({status.Status}): {status.Error ?? "no reason given"}.");
-            await watch.NextAsync(e => e.Name == "MIGRATION", cancellation).ConfigureAwait(false);
+            var now = (status.Status, status.Pages, moved?.Invoke() ?? 0);
+            if (now != seen) (seen, since) = (now, Stopwatch.GetTimestamp());
+            else if (Stopwatch.GetElapsedTime(since) > StallLimit)
+                throw new MigrationException($"QEMU did not go on with the memory for {StallLimit.TotalSeconds:0} s (state '{status.Status}').");
+            using var look = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            look.CancelAfter(LookInterval);
+            try
+            {
+                await watch.NextAsync(e => e.Name == "MIGRATION", look.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+                // Time to see whether it still moves.
+            }
         }
     }
 

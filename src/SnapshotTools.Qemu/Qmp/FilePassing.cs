@@ -12,6 +12,7 @@ internal static partial class FilePassing
     private const int MsgNoSignal = 0x4000;
     private const int Eintr = 4;
     private const int Eagain = 11;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     [StructLayout(LayoutKind.Sequential)]
     private unsafe struct IoVector
@@ -70,8 +71,8 @@ internal static partial class FilePassing
                     nint sent = SendMessage((int)socket.SafeHandle.DangerousGetHandle(), &message, MsgNoSignal);
                     if (sent >= 0) return (int)sent;
                     int error = Marshal.GetLastPInvokeError();
-                    if (error == Eagain) socket.Poll(-1, SelectMode.SelectWrite);
-                    else if (error != Eintr) throw new SocketException(error, new Win32Exception(error).Message);
+                    if (error == Eagain && socket.Poll(Patience, SelectMode.SelectWrite)) continue;
+                    if (error != Eintr) throw new SocketException(error, new Win32Exception(error).Message);
                 }
             }
         }

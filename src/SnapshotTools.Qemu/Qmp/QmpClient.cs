@@ -16,6 +16,7 @@ namespace SnapshotTools.Qemu.Qmp;
 public sealed class QmpClient : IAsyncDisposable
 {
     private static readonly TimeSpan GreetingTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(60);
 
     private readonly Socket _socket;
     private readonly QmpParser _parser = new();
@@ -33,6 +34,10 @@ public sealed class QmpClient : IAsyncDisposable
 
     /// <summary>Where the monitor listens.</summary>
     public QmpEndpoint Endpoint { get; }
+
+    /// <summary>How long QEMU may take to answer a command, 60 s by default. A monitor that does not is given up: the connection
+    /// is closed, since nobody can say what became of the command.</summary>
+    public TimeSpan CommandTimeout { get; set; } = AnswerTimeout;
 
     /// <summary>What QEMU said of itself.</summary>
     public QmpGreeting Greeting { get; private set; } = null!;
@@ -82,6 +87,7 @@ public sealed class QmpClient : IAsyncDisposable
     /// <returns>What the command returns.</returns>
     /// <exception cref="QmpException">QEMU refused it.</exception>
     /// <exception cref="QmpDisconnectedException">The connection ended before the answer.</exception>
+    /// <exception cref="QmpTimeoutException">QEMU did not answer within <see cref="CommandTimeout"/>; the connection is closed.</exception>
     public Task<JsonElement> ExecuteAsync(string command, JsonObject? arguments = null, CancellationToken cancellation = default) =>
         SendAsync(new QmpRequest(command, arguments, NextId()), null, cancellation);
 
@@ -122,8 +128,17 @@ public sealed class QmpClient : IAsyncDisposable
         try
         {
             if (Volatile.Read(ref _end) is { } end) throw new QmpDisconnectedException($"'{request.Command}' was not sent. {end.Message}", end);
-            await WriteAsync(request.ToBytes(), file, cancellation).ConfigureAwait(false);
-            return await waiter.Answer.Task.WaitAsync(cancellation).ConfigureAwait(false);
+            var limit = CommandTimeout;
+            long begun = Stopwatch.GetTimestamp();
+            await WriteAsync(request.ToBytes(), file, cancellation).WaitAsync(limit, cancellation).ConfigureAwait(false);
+            var left = limit - Stopwatch.GetElapsedTime(begun);
+            return await waiter.Answer.Task.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellation).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            var late = new QmpTimeoutException(Endpoint, request.Command, CommandTimeout);
+            End(late.Message, late);
+            throw late;
         }
         finally
         {

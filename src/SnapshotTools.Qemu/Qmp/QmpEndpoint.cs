@@ -11,6 +11,8 @@ public sealed record QmpEndpoint
     /// <summary>Bytes of a path that fit into a socket address (<c>sun_path</c>) with its closing zero.</summary>
     public const int MaxSocketPathBytes = 107;
 
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
+
     private QmpEndpoint(string? path, string host, int port) => (Path, Host, Port) = (path, host, port);
 
     /// <summary>The Unix socket; null for TCP.</summary>
@@ -51,16 +53,24 @@ public sealed record QmpEndpoint
             : throw new FormatException($"'{text}' is no TCP address. Give tcp:host:port.");
     }
 
+    /// <summary>Connects. A socket whose owner takes no more connections is given up after 10 s.</summary>
     internal async Task<Socket> ConnectAsync(CancellationToken cancellation)
     {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(ConnectTimeout);
         var socket = Path is not null
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
             : new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
             EndPoint where = Path is not null ? new UnixDomainSocketEndPoint(Path) : new DnsEndPoint(Host, Port);
-            await socket.ConnectAsync(where, cancellation).ConfigureAwait(false);
+            await socket.ConnectAsync(where, limit.Token).ConfigureAwait(false);
             return socket;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            socket.Dispose();
+            throw new QmpBusyException(this, ConnectTimeout);
         }
         catch (SocketException e)
         {

@@ -12,6 +12,10 @@ public sealed class QmpBusyException(QmpEndpoint endpoint, TimeSpan waited)
     : QmpDisconnectedException($"The QMP monitor at '{endpoint}' did not greet within {waited.TotalSeconds:0.#} s. "
         + "Another client holds it: close that one, or give QEMU a second -qmp socket.");
 
+/// <summary>QEMU did not answer a command in time. Whether it was carried out is not known; the connection is closed.</summary>
+public sealed class QmpTimeoutException(QmpEndpoint endpoint, string command, TimeSpan waited)
+    : QmpDisconnectedException($"QEMU at '{endpoint}' did not answer '{command}' within {waited.TotalSeconds:0.#} s, so the connection to it was given up.");
+
 /// <summary>QEMU, or the guest agent, refused a command.</summary>
 public sealed class QmpException(string command, string sent, string errorClass, string description)
     : Exception($"'{command}' failed: {description} ({errorClass}). Sent: {sent}")

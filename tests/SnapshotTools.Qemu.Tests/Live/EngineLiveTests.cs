@@ -14,6 +14,7 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
 {
     private readonly TempFolder _folder = new();
     private SnapshotEngine _engine = null!;
+    private GuestLimit? _limit;
 
     [GuestFact("e2fsck")]
     public async Task A_running_guest_is_snapshotted_and_restored_without_losing_a_synced_record()
@@ -124,11 +125,14 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
                 _engine.Dispose();
             }
         }
+        _limit?.KillAll();
+        _limit?.Dispose();
         _folder.Dispose();
     }
 
     private void PrepareVm()
     {
+        _limit = new GuestLimit(_folder.File("run"));
         EmbeddedStore.Initialize(_folder.File("store")).Run();
         _engine = Open(SystemFiles.Instance);
         foreach (string name in new[] { "os", "db" })

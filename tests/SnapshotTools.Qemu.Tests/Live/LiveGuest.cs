@@ -14,10 +14,12 @@ internal sealed class LiveGuest : IAsyncDisposable
 {
     private readonly TempFolder _folder = new();
     private readonly List<GuestShell> _shells = [];
+    private readonly GuestLimit _limit;
 
     public LiveGuest(int disks = 0, int memoryMiB = 160, bool withAgent = false, DiskBus bus = DiskBus.Virtio, string machineType = "q35")
     {
         Launcher = new QemuLauncher(SystemFiles.Instance, runRoot: _folder.File("run"));
+        _limit = new GuestLimit(_folder.File("run"));
         Spec = new MachineSpec
         {
             Id = Guid.NewGuid(),
@@ -158,6 +160,7 @@ internal sealed class LiveGuest : IAsyncDisposable
             record.Process.Kill();
             await record.Process.WaitForExitAsync(TimeSpan.FromSeconds(10));
         }
+        _limit.Dispose();
         _folder.Dispose();
     }
 }

@@ -88,6 +88,19 @@ public sealed class QmpClientTests : IDisposable
     }
 
     [Fact]
+    public async Task A_command_that_is_never_answered_ends_with_an_error_and_ends_the_connection()
+    {
+        await using var client = await _server.GreetAsync();
+        var waiting = client.ExecuteAsync("waits");
+        client.CommandTimeout = TimeSpan.FromMilliseconds(200);
+        var error = await Assert.ThrowsAsync<QmpTimeoutException>(() => client.ExecuteAsync("stop"));
+        Assert.Contains("did not answer 'stop'", error.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAnyAsync<QmpDisconnectedException>(() => waiting);
+        await Assert.ThrowsAnyAsync<QmpDisconnectedException>(() => client.ExecuteAsync("later"));
+        await client.Completion.WaitAsync(TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
     public async Task A_watch_sees_the_events_of_its_names_from_its_beginning_on()
     {
         await using var client = await _server.GreetAsync();

@@ -15,6 +15,7 @@ internal sealed class ScriptedServer : IDisposable
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly JsonStreamSplitter _splitter = new(1 << 20);
     private readonly byte[] _buffer = new byte[4096];
+    private readonly CancellationTokenSource _limit = new(TimeSpan.FromSeconds(60));
     private Socket? _connection;
 
     public ScriptedServer()
@@ -37,7 +38,7 @@ internal sealed class ScriptedServer : IDisposable
         return await connecting;
     }
 
-    public async Task AcceptAsync() => _connection = await _listener.AcceptAsync();
+    public async Task AcceptAsync() => _connection = await _listener.AcceptAsync(_limit.Token);
 
     public Task SayAsync(string text) => SayAsync(Encoding.Latin1.GetBytes(text));
 
@@ -49,7 +50,7 @@ internal sealed class ScriptedServer : IDisposable
         while (true)
         {
             if (TryHear() is { } heard) return heard;
-            int count = await _connection!.ReceiveAsync(_buffer);
+            int count = await _connection!.ReceiveAsync(_buffer, _limit.Token);
             if (count == 0) throw new IOException("The client closed the connection.");
             _splitter.Append([.. _buffer.AsSpan(0, count).ToArray().Where(b => b != 0xff)]);
         }
@@ -61,6 +62,7 @@ internal sealed class ScriptedServer : IDisposable
     {
         _connection?.Dispose();
         _listener.Dispose();
+        _limit.Dispose();
         _folder.Dispose();
     }
 
