@@ -68,11 +68,22 @@ function Invoke-TestProject([IO.FileInfo] $Project) {
     $count
 }
 
+# The tests of reliability append to one file what they tried: a figure's name and a count on each line.
+function Show-Figure {
+    if (-not (Test-Path $env:SNAPSHOTTOOLS_FIGURES)) { return }
+    Import-Csv $env:SNAPSHOTTOOLS_FIGURES -Delimiter "`t" -Header Name, Count | Group-Object Name | Sort-Object Name | ForEach-Object {
+        Write-Host "tried $(($_.Group | Measure-Object Count -Sum).Sum) $($_.Name)"
+    }
+}
+
 Install-TestTool
 if (Test-Path $Results) { Remove-Item -Recurse -Force $Results }
+$env:SNAPSHOTTOOLS_FIGURES = "$Results/figures.tsv"
+$null = New-Item -ItemType Directory -Force $Results
 $projects = Get-ChildItem "$root/tests/*/*.csproj" | Where-Object { Select-String -LiteralPath $_ -Quiet -SimpleMatch 'Microsoft.NET.Test.Sdk' }
 $counts = @($projects | ForEach-Object { Invoke-TestProject $_ })
 $passed, $failed, $skipped = 'Passed', 'Failed', 'Skipped' | ForEach-Object { $name = $_; ($counts | ForEach-Object { $_[$name] } | Measure-Object -Sum).Sum }
+Show-Figure
 Write-Host "$passed passed, $failed failed, $skipped skipped"
 if ($failed -gt 0 -or $passed -eq 0) { exit 1 }
 exit 0

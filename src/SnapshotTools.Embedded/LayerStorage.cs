@@ -75,6 +75,32 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
             string path = layout.PathOf(location);
             if (files.Stat(path) is not null) files.Delete(path);
         }
+        // The catalog forgets these files next, and must not be ahead of the disk.
+        foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct()) files.SyncDirectory(folder);
+    }
+
+    public void MakeDurable(IReadOnlyList<LayerFile> layers)
+    {
+        foreach (var layer in layers)
+        {
+            using var file = files.Open(PathOf(layer), layer.External ? FileOpenMode.ReadFollowingLinks : FileOpenMode.Read);
+            file.Flush();
+        }
+    }
+
+    public void TidyPublished()
+    {
+        foreach (var entry in files.List(layout.Volumes).Where(e => e.Kind == FileKind.Link && TemporaryLink.IsOne(e.Path)))
+        {
+            try
+            {
+                files.Delete(entry.Path);
+            }
+            catch (FileNotFoundException)
+            {
+                // It was in use after all; who used it has renamed it by now.
+            }
+        }
     }
 
     public void Publish(string volume, LayerFile head) => files.ReplaceLink(layout.LinkOf(volume), StoreLayout.ReferenceTo(head));
@@ -130,9 +156,7 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     private void CreateOne(NewLayer layer)
     {
         // What the parent holds may still be in the page cache; a snapshot must not lose it to a power cut.
-        if (layer.Parent is { External: false } parent)
-            using (var file = files.Open(PathOf(parent), FileOpenMode.Read))
-                file.Flush();
+        if (layer.Parent is not null) MakeDurable([layer.Parent]);
         using var image = Qcow2Image.Create(files, PathOf(layer.File), CreateOptionsOf(layer));
         image.Flush();
     }

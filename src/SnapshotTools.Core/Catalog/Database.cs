@@ -17,6 +17,9 @@ internal sealed class Database : IDisposable
     private SqliteTransaction? _transaction;
     private bool _isRelaxed;
 
+    /// <summary>Is told of each write transaction that was committed, and whether it was waited for to be durable; for tests of crashes.</summary>
+    internal event Action<bool>? Committed;
+
     private Database(SqliteConnection connection) => _connection = connection;
 
     /// <summary>Opens the catalog file, or makes it when <paramref name="create"/> says so, and brings its schema up to date.</summary>
@@ -72,6 +75,7 @@ internal sealed class Database : IDisposable
             _transaction = _connection.BeginTransaction(deferred: false);
             T result = work();
             _transaction.Commit();
+            Committed?.Invoke(durable);
             return result;
         }
         catch (SqliteException error)

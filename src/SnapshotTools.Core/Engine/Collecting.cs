@@ -118,7 +118,7 @@ internal sealed class Collecting(EngineContext context)
         using (context.Storage.Reserve(isMerged ? [child.File] : [layer.File, child.File]))
         {
             if (layer.IsMerging) TidyUp(layer, child);
-            else context.Database.Write(() => Layers.SetMerging(layer.Id), durable: false);
+            else context.Database.Write(() => Layers.SetMerging(layer.Id));
             var cost = Estimate(layer, child);
             bool isUp = cost.UpBytes <= cost.DownBytes;
             long bytes = Math.Min(cost.UpBytes, cost.DownBytes);

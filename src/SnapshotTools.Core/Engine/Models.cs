@@ -93,7 +93,7 @@ internal static class Models
         foreach (var layer in chain)
         {
             // A head has no facts in the catalog: it changes all the time.
-            long bytes = layer.State == LayerState.Frozen && !layer.External ? layer.Allocated : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+            long bytes = layer.State == LayerState.Frozen && !layer.External ? layer.Allocated : context.Occupied(layer);
             if (layer.State == LayerState.Head) exclusive += bytes;
             else if (!layer.External && shared == 0 && context.Catalog.Snapshots.CountOnLayer(layer.Id) == 0 && context.Catalog.Layers.CountChildren(layer.Id) == 1) exclusive += bytes;
             else shared += bytes;
@@ -116,6 +116,19 @@ internal static class Models
             Description = row.Description,
             CreatedAt = row.CreatedAt,
         };
+    }
+
+    /// <summary>What a layer occupies now, as far as it can be told: a disk that fails does not hide the rest of what is known.</summary>
+    private static long Occupied(this EngineContext context, LayerRow layer)
+    {
+        try
+        {
+            return context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
     }
 
     public static SnapshotOperation ToModel(this EngineContext context, OperationRow row) => new()

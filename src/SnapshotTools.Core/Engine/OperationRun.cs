@@ -88,6 +88,19 @@ internal sealed class OperationRun : IDisposable
         Log("committed");
     }
 
+    /// <summary>Does what follows the commit and can be found out again; what has happened is not undone by its failure.</summary>
+    public void Afterwards(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+            Options.Warn?.Invoke($"'{_row.Target}' is done, but not all that follows it: {error.Message} The rest is done when the store is opened next; until then a stable path may still lead to the layer from before.");
+        }
+    }
+
     /// <summary>Notes why the operation ends without a commit.</summary>
     public void Fail(Exception error) => _failure = error;
 
@@ -96,7 +109,13 @@ internal sealed class OperationRun : IDisposable
     {
         try
         {
-            if (!_ended) TakeBack(_context, _row, _failure is OperationCanceledException ? OperationState.Cancelled : OperationState.Failed, _failure?.Message);
+            if (_ended) return;
+            TakeBack(_context, _row, _failure is OperationCanceledException ? OperationState.Cancelled : OperationState.Failed, _failure?.Message);
+        }
+        catch (Exception error) when (_failure is not null && error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+            // The first failure is the one to tell of. The row stays open, so the next opening of the store takes back the rest.
+            Log($"could not take back all: {error.Message}");
         }
         finally
         {

@@ -23,6 +23,9 @@ public sealed class SnapshotEngine : IDisposable
         Operations = new OperationService(_context);
     }
 
+    /// <summary>What the engine works with; for tests that look below it.</summary>
+    internal EngineContext Context => _context;
+
     /// <summary>VM instances.</summary>
     public MachineService Machines { get; }
 

@@ -31,13 +31,16 @@ public interface IStoragePlane : IDisposable
     /// <summary>Makes new layers, empty or over a parent, all at once; the parents' content is durable first. When one fails, none is left.</summary>
     void Create(IReadOnlyList<NewLayer> layers);
 
+    /// <summary>Makes what layers hold durable.</summary>
+    void MakeDurable(IReadOnlyList<LayerFile> layers);
+
     /// <summary>Guards a layer's file against accidental writes, or takes the guard away.</summary>
     void SetFrozen(LayerFile layer, bool frozen);
 
     /// <summary>What a layer occupies now, or null when its file is missing.</summary>
     LayerFacts? Measure(LayerFile layer);
 
-    /// <summary>Deletes files that nothing needs; a missing one is no error.</summary>
+    /// <summary>Deletes files that nothing needs, durably; a missing one is no error.</summary>
     void Delete(IReadOnlyList<string> locations);
 
     /// <summary>Makes the stable path of a volume lead to a layer.</summary>
@@ -51,6 +54,9 @@ public interface IStoragePlane : IDisposable
 
     /// <summary>Whether the stable path of a volume leads to this layer.</summary>
     bool IsPublished(string volume, LayerFile head);
+
+    /// <summary>Clears away what a process left that was killed while it changed a stable path.</summary>
+    void TidyPublished();
 
     /// <summary>What merging a layer with its only child would copy in each direction.</summary>
     MergeCost EstimateMerge(LayerFile layer, LayerFile child);

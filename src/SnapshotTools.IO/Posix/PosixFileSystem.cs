@@ -103,12 +103,15 @@ internal abstract class PosixFileSystem : IFileSystem
         RequirePath(target);
         if (StatPath(path, follow: false) is { Kind: not FileKind.Link } there)
             throw new IOException($"'{path}' cannot be made a link: a {(there.Kind == FileKind.Directory ? "directory" : "file")} of that name exists already.");
-        string temporary = TemporaryLink.NameFor(path);
-        if (Libc.SymLink(target, temporary) != 0) throw PosixError.Failed(path, $"made a link to '{target}'");
-        if (Libc.Rename(temporary, path) == 0) return;
-        IOException failure = PosixError.Failed(path, $"made a link to '{target}'");
-        _ = Libc.Unlink(temporary);
-        throw failure;
+        for (int attempt = 1; ; attempt++)
+        {
+            string temporary = TemporaryLink.NameFor(path);
+            if (Libc.SymLink(target, temporary) != 0) throw PosixError.Failed(path, $"made a link to '{target}'");
+            if (Libc.Rename(temporary, path) == 0) return;
+            IOException failure = PosixError.Failed(path, $"made a link to '{target}'");
+            // Somebody who settles the directory may have taken it for one that was left behind.
+            if (Libc.Unlink(temporary) == 0 || attempt == 5) throw failure;
+        }
     }
 
     public unsafe string? ReadLink(string path)

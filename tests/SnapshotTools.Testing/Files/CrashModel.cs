@@ -49,7 +49,7 @@ public sealed class CrashModel(MemoryFileSystem before, IReadOnlyList<FileEffect
                 yield return new CrashState($"killed within effect {i} of {effects.Count}, before the rename of {link}", early);
             }
             replay.Apply(effects[i]);
-            if (effects[i] is FileEffect.Flushed or FileEffect.DirectorySynced or FileEffect.Opened) continue;
+            if (effects[i] is FileEffect.Flushed or FileEffect.DirectorySynced or FileEffect.Opened or FileEffect.TimeSet) continue;
             yield return new CrashState($"killed after effect {i} of {effects.Count}, {effects[i]}", replay.Present());
         }
     }

@@ -47,6 +47,9 @@ internal sealed class DiskReplay
             case FileEffect.LengthSet(var number, var length):
                 _files[number].SetLength(effect, length);
                 break;
+            case FileEffect.TimeSet(var number, var time):
+                _files[number].ModifiedAt = time;
+                break;
             case FileEffect.Flushed(var number):
                 _files[number].Flush();
                 break;
@@ -83,7 +86,7 @@ internal sealed class DiskReplay
     }
 
     /// <summary>The files as a process sees them that goes on running.</summary>
-    public MemoryFileSystem Present() => Build(_present, f => f.Now.Copy());
+    public MemoryFileSystem Present() => Build(_present, f => f.Now.Copy(), f => f.ModifiedAt);
 
     /// <summary>The files after a power cut with a choice of what was lost.</summary>
     public MemoryFileSystem Surviving(SurvivalChoice choice)
@@ -102,12 +105,12 @@ internal sealed class DiskReplay
             bool torn = choice.Tearing is { } t && (t.Effect is null || t.Effect == own);
             kept[write] = torn ? _ => random.Next(2) == 0 : _ => true;
         }
-        return Build(names, f => f.Surviving(kept));
+        return Build(names, f => f.Surviving(kept), f => f.Pending.Any(kept.ContainsKey) ? f.ModifiedAt : f.DurableModifiedAt);
     }
 
     private static string Full(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
 
-    private static MemoryFileSystem Build(SortedDictionary<string, Entry> names, Func<ReplayedFile, SparseContent> content)
+    private static MemoryFileSystem Build(SortedDictionary<string, Entry> names, Func<ReplayedFile, SparseContent> content, Func<ReplayedFile, DateTimeOffset> time)
     {
         MemoryFileSystem built = new();
         // Sorted by path a directory comes before what is in it; what is in a lost directory is lost.
@@ -116,7 +119,7 @@ internal sealed class DiskReplay
             if (built.NodeAt(MemoryFileSystem.ParentOf(path))?.Kind != FileKind.Directory) continue;
             built.Put(path, entry.Kind switch
             {
-                FileKind.Regular => new MemoryNode(FileKind.Regular) { Content = content(entry.File!), Frozen = entry.File!.Frozen },
+                FileKind.Regular => new MemoryNode(FileKind.Regular) { Content = content(entry.File!), Frozen = entry.File!.Frozen, ModifiedAt = time(entry.File) },
                 _ => new MemoryNode(entry.Kind) { Target = entry.Target },
             });
         }

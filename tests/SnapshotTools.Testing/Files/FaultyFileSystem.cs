@@ -49,6 +49,9 @@ public sealed class FaultyFileSystem(IFileSystem inner) : IFileSystem
     /// <summary>How many calls of a kind were made so far.</summary>
     public int Calls(FileCall call) => _calls.GetValueOrDefault(call);
 
+    /// <summary>How many calls of any kind were made so far.</summary>
+    public int AllCalls => _all;
+
     /// <summary>Fails the n-th call of a kind from now (1 is the next), once or from there on always.</summary>
     public void Fail(FileCall call, int nth, FaultKind kind, bool always = false)
     {

@@ -23,6 +23,9 @@ public abstract record FileEffect
     /// <summary>The length set.</summary>
     public sealed record LengthSet(int File, long Length) : FileEffect;
 
+    /// <summary>The time of the last change, as the system set it by the effect before.</summary>
+    public sealed record TimeSet(int File, DateTimeOffset Time) : FileEffect;
+
     /// <summary>The file made durable.</summary>
     public sealed record Flushed(int File) : FileEffect;
 

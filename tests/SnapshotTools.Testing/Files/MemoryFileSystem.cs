@@ -32,16 +32,40 @@ public sealed class MemoryFileSystem : IFileSystem
         lock (Gate) return new MemoryFileSystem(_root.Copy()) { Capacity = Capacity };
     }
 
-    /// <summary>Reads a real directory with all below it to <paramref name="path"/>. Holes stay holes.</summary>
+    /// <summary>Reads a real directory with all below it to <paramref name="path"/>. Holes stay holes, times stay.</summary>
     public static MemoryFileSystem Load(string realDirectory, string path)
     {
         MemoryFileSystem loaded = new();
-        CopyTree(SystemFiles.Instance, realDirectory, loaded, path);
+        CopyTree(SystemFiles.Instance, realDirectory, loaded, path, (source, target) => loaded.Find(target, followLast: false)!.ModifiedAt = source.ModifiedAt);
         return loaded;
     }
 
     /// <summary>Writes a directory with all below it to a real one.</summary>
-    public void Save(string path, string realDirectory) => CopyTree(this, path, SystemFiles.Instance, realDirectory);
+    public void Save(string path, string realDirectory) =>
+        CopyTree(this, path, SystemFiles.Instance, realDirectory, (source, target) => File.SetLastWriteTimeUtc(target, source.ModifiedAt.UtcDateTime));
+
+    /// <summary>Equal for two file systems with the same names and contents, whatever the times.</summary>
+    public string Fingerprint()
+    {
+        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        byte[] buffer = new byte[1 << 16];
+        void Add(string path, MemoryNode node)
+        {
+            hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{path} {node.Kind} {node.Content.Length} {node.Target}\n"));
+            for (var data = node.Content.NextData(0); data is { } range; data = node.Content.NextData(range.Offset + range.Count))
+            {
+                for (long done = 0; done < range.Count; done += buffer.Length)
+                {
+                    int n = node.Content.Read(range.Offset + done, buffer.AsSpan(0, (int)Math.Min(buffer.Length, range.Count - done)));
+                    hash.AppendData(buffer, 0, n);
+                }
+                if (range.Offset + range.Count >= node.Content.Length) break;
+            }
+            foreach (var (name, child) in node.Children) Add($"{path}/{name}", child);
+        }
+        lock (Gate) Add("", _root);
+        return Convert.ToHexString(hash.GetHashAndReset());
+    }
 
     /// <inheritdoc/>
     public IBlockFile Open(string path, FileOpenMode mode)
@@ -208,15 +232,19 @@ public sealed class MemoryFileSystem : IFileSystem
 
     private static FileNotFoundException NotFound(string path) => new($"'{path}' cannot be opened: there is no such file or directory.", path);
 
-    private static void CopyTree(IFileSystem from, string source, IFileSystem to, string target)
+    private static void CopyTree(IFileSystem from, string source, IFileSystem to, string target, Action<FileStat, string> keepTime)
     {
         to.CreateDirectory(target);
         foreach (FileStat entry in from.List(source))
         {
             string path = Path.Combine(target, Path.GetFileName(entry.Path));
-            if (entry.Kind == FileKind.Directory) CopyTree(from, entry.Path, to, path);
+            if (entry.Kind == FileKind.Directory) CopyTree(from, entry.Path, to, path, keepTime);
             else if (entry.Kind == FileKind.Link) to.ReplaceLink(path, from.ReadLink(entry.Path)!);
-            else if (entry.Kind == FileKind.Regular) CopyFile(from, entry.Path, to, path);
+            else if (entry.Kind == FileKind.Regular)
+            {
+                CopyFile(from, entry.Path, to, path);
+                keepTime(entry, path);
+            }
         }
     }
 

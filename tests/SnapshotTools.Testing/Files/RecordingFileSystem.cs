@@ -12,6 +12,8 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
     private readonly List<FileEffect> _effects = [];
     private readonly Dictionary<string, int> _numbers = [];
     private readonly Dictionary<string, byte[]?> _watched = [];
+    private readonly Dictionary<string, (int Number, byte[] Content)> _noted = [];
+    private readonly Dictionary<int, DateTimeOffset> _times = [];
     private int _lastNumber;
 
     /// <summary>What was done so far.</summary>
@@ -32,6 +34,39 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
     public void Watch(string path)
     {
         lock (_effects) _watched[path] = ContentOf(path);
+    }
+
+    /// <summary>Writes down what a database did to one of its files past this seam: the bytes that it changed, and, if it waited for the
+    /// disk, that they are durable with the file's name. Unlike <see cref="Watch"/> this lets the model tear what was not waited for.</summary>
+    public void Note(string path, bool durable)
+    {
+        lock (_effects)
+        {
+            if (ContentOf(path) is not { } now) return;
+            if (!_noted.TryGetValue(path, out var known))
+            {
+                known = (++_lastNumber, []);
+                Add(new FileEffect.Created(path, known.Number));
+            }
+            byte[] before = known.Content;
+            int from = before.AsSpan().CommonPrefixLength(now);
+            if (now.Length < before.Length) Add(new FileEffect.LengthSet(known.Number, now.Length));
+            if (from < now.Length) Add(new FileEffect.Written(known.Number, from, now[from..]));
+            if (durable) Add(new FileEffect.Flushed(known.Number));
+            if (durable) Add(new FileEffect.DirectorySynced(MemoryFileSystem.ParentOf(path)));
+            _noted[path] = (known.Number, now);
+        }
+    }
+
+    /// <summary>Takes a file as it is for what <see cref="Note"/> will compare with.</summary>
+    public void Know(string path)
+    {
+        lock (_effects)
+        {
+            if (ContentOf(path) is not { } content) return;
+            _noted[path] = (++_lastNumber, content);
+            Add(new FileEffect.Opened(path, _lastNumber));
+        }
     }
 
     /// <inheritdoc/>
@@ -116,6 +151,14 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
 
     private void Add(FileEffect effect) => _effects.Add(effect);
 
+    private void NoteTime(IBlockFile file, int number)
+    {
+        if (inner.Stat(file.Path) is not { } stat || stat.FileId != file.FileId) return;   // it has another name by now
+        if (_times.TryGetValue(number, out var known) && known == stat.ModifiedAt) return;
+        _times[number] = stat.ModifiedAt;
+        Add(new FileEffect.TimeSet(number, stat.ModifiedAt));
+    }
+
     private void LookAtWatched()
     {
         foreach (string path in _watched.Keys.ToList())
@@ -151,12 +194,13 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
                 owner.LookAtWatched();
                 file.Write(offset, data);
                 if (data.Length > 0) owner.Add(new FileEffect.Written(number, offset, data.ToArray()));
+                owner.NoteTime(file, number);
             }
         }
 
-        public void PunchHole(long offset, long count) => owner.Do(() => file.PunchHole(offset, count), new FileEffect.Punched(number, offset, count));
+        public void PunchHole(long offset, long count) => DoToContent(() => file.PunchHole(offset, count), new FileEffect.Punched(number, offset, count));
 
-        public void SetLength(long length) => owner.Do(() => file.SetLength(length), new FileEffect.LengthSet(number, length));
+        public void SetLength(long length) => DoToContent(() => file.SetLength(length), new FileEffect.LengthSet(number, length));
 
         public void Flush() => owner.Do(file.Flush, new FileEffect.Flushed(number));
 
@@ -199,6 +243,15 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
 
         public void Dispose() => file.Dispose();
 
+        private void DoToContent(Action effect, FileEffect record)
+        {
+            lock (owner._effects)
+            {
+                owner.Do(effect, record);
+                owner.NoteTime(file, number);
+            }
+        }
+
         private IBlockFile Unwrapped => file;
 
         private int Number => number;
@@ -212,6 +265,7 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
                 file.Read(offset + done, data);
                 owner.Add(new FileEffect.Written(number, offset + done, data));
             }
+            owner.NoteTime(file, number);
         }
     }
 }

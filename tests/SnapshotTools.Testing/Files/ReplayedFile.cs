@@ -15,7 +15,7 @@ internal sealed class ReplayedFile
 
     public ReplayedFile() => (_durable, Now) = (new(), new());
 
-    public ReplayedFile(MemoryNode node) => (_durable, Now, Frozen) = (node.Content.Copy(), node.Content.Copy(), node.Frozen);
+    public ReplayedFile(MemoryNode node) => (_durable, Now, Frozen, ModifiedAt, DurableModifiedAt) = (node.Content.Copy(), node.Content.Copy(), node.Frozen, node.ModifiedAt, node.ModifiedAt);
 
     public ReplayedFile(byte[] content)
         : this()
@@ -27,6 +27,10 @@ internal sealed class ReplayedFile
     public SparseContent Now { get; }
 
     public bool Frozen { get; set; }
+
+    public DateTimeOffset ModifiedAt { get; set; } = DateTimeOffset.UtcNow;
+
+    public DateTimeOffset DurableModifiedAt { get; private set; } = DateTimeOffset.UtcNow;
 
     public IReadOnlyList<PendingWrite> Pending => _pending;
 
@@ -42,6 +46,7 @@ internal sealed class ReplayedFile
     public void Flush()
     {
         _durable = Now.Copy();
+        DurableModifiedAt = ModifiedAt;
         _pending.Clear();
     }
 

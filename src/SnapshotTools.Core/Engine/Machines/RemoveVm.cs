@@ -64,7 +64,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
                 Catalog.Machines.Delete(_vm.Id);
                 VolumeRemoval.Forget(Context, _removed);
             });
-            _collecting.DeleteGarbage();
+            run.Afterwards(_collecting.DeleteGarbage);
             SnapshotLayers.Collect(Context, _collecting, [.. _parts.Select(p => p.VolumeId).Distinct().Where(id => !_removed.Exists(v => v.Id == id))], run);
             run.Commit(() => { });
         }

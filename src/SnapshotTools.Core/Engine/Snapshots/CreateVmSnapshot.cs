@@ -95,8 +95,11 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             run.Fail(error);
             throw;
         }
-        foreach (var layer in frozen) Storage.SetFrozen(layer.File, true);
-        heads.Publish();
+        run.Afterwards(() =>
+        {
+            foreach (var layer in frozen) Storage.SetFrozen(layer.File, true);
+            heads.Publish();
+        });
         run.Log("the stable paths lead to the new heads");
         return Context.ToModel(Catalog.Snapshots.FindByName(_vm.Id, _name)!);
     }

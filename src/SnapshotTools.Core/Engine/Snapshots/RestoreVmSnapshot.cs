@@ -188,6 +188,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         run.Register(heads.Register);
         heads.Create();
         run.Log($"{_parts.Count} new heads are durable");
+        if (_keepBackup) Storage.MakeDurable([.. replaced.Select(l => l.File)]);
         var facts = replaced.ConvertAll(l => LayerFiles.Measure(Storage, l));
         run.Cancellation.ThrowIfCancellationRequested();
         run.Commit(() =>
@@ -212,9 +213,12 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
             else Catalog.Machines.SetMemory(_vm.Id, null);   // it was of other disks
             Catalog.Machines.SetError(_vm.Id, null, null);
         });
-        if (_keepBackup)
-            foreach (var layer in replaced) Storage.SetFrozen(layer.File, true);
-        heads.Publish();
+        run.Afterwards(() =>
+        {
+            if (_keepBackup)
+                foreach (var layer in replaced) Storage.SetFrozen(layer.File, true);
+            heads.Publish();
+        });
         run.Log("the stable paths lead to the new heads");
     }
 

@@ -22,6 +22,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         bool isNewBoot = context.Catalog.GetBootId() != bootId;
         var unpublished = context.Catalog.Layers.Unpublished();
         foreach (var volume in isNewBoot ? context.Catalog.Volumes.All() : unpublished.ConvertAll(context.Catalog.Volumes.Get)) Publish(volume);
+        if (isNewBoot || unpublished.Count > 0) context.Storage.TidyPublished();
         if (context.Catalog.Layers.Garbage() is { Count: > 0 } garbage)
         {
             new Collecting(context).DeleteGarbage();

@@ -62,8 +62,11 @@ internal sealed class CreateVolumeSnapshot(EngineContext context, string volumeN
             run.Fail(error);
             throw;
         }
-        Storage.SetFrozen(frozen.File, true);
-        heads.Publish();
+        run.Afterwards(() =>
+        {
+            Storage.SetFrozen(frozen.File, true);
+            heads.Publish();
+        });
         return Context.ToModel(Catalog.Snapshots.FindVolumeSnapshot(snapshot.Uid)!);
     }
 }

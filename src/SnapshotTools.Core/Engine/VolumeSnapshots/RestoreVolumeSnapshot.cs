@@ -48,6 +48,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
             try
             {
                 heads.Create();
+                if (keepBackup) Storage.MakeDurable([replaced.File]);
                 var facts = LayerFiles.Measure(Storage, replaced);
                 run.Cancellation.ThrowIfCancellationRequested();
                 run.Commit(() =>
@@ -66,8 +67,11 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                 run.Fail(error);
                 throw;
             }
-            if (keepBackup) Storage.SetFrozen(replaced.File, true);
-            heads.Publish();
+            run.Afterwards(() =>
+            {
+                if (keepBackup) Storage.SetFrozen(replaced.File, true);
+                heads.Publish();
+            });
         }
         _collecting.RunAfter(plan.Target, [_volume.Id], options);
         return Context.ToModel(Catalog.Volumes.Get(_volume.Id));

@@ -74,8 +74,11 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
             throw;
         }
         var row = Catalog.Volumes.FindById(volumeId)!;
-        Storage.Publish(_name, file);
-        Context.Database.Write(() => Catalog.Layers.SetPublished(row.Id), durable: false);
+        run.Afterwards(() =>
+        {
+            Storage.Publish(_name, file);
+            Context.Database.Write(() => Catalog.Layers.SetPublished(row.Id), durable: false);
+        });
         return Context.ToModel(row);
     }
 

@@ -34,7 +34,7 @@ internal sealed class RemoveVolume(EngineContext context, string volumeName, boo
             run.Fail(error);
             throw;
         }
-        new Collecting(Context).DeleteGarbage();
+        run.Afterwards(new Collecting(Context).DeleteGarbage);
         return removed;
     }
 }

@@ -1,0 +1,123 @@
+using Microsoft.Data.Sqlite;
+using SnapshotTools.Embedded;
+using SnapshotTools.Testing;
+
+namespace SnapshotTools.Core.Tests.Reliability;
+
+/// <summary>A store with some of everything, the operations that are tried on it, and all that a user can see of it.</summary>
+internal sealed class StoreScenario : IDisposable
+{
+    private readonly TempFolder _folder = TempFolder.InMemory();
+    private int _copies;
+
+    public StoreScenario()
+    {
+        Directory.CreateDirectory(Root);
+        Prepare();
+    }
+
+    /// <summary>Every operation, by a name for messages.</summary>
+    public static Dictionary<string, Action<SnapshotEngine, StoreScenario>> Acts { get; } = new()
+    {
+        ["snapshot"] = (e, _) => e.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "c" }).Run(),
+        ["volume snapshot"] = (e, _) => e.VolumeSnapshots.Create("db", "c", null, false).Run(),
+        ["restore"] = (e, _) => e.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a" }).Run(),
+        ["restore with backup"] = (e, _) => e.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a", KeepBackup = true }).Run(),
+        ["volume restore"] = (e, _) => e.VolumeSnapshots.Restore("db", "a", false).Run(),
+        ["remove, merging"] = (e, _) => e.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a" }).Run(),
+        ["remove the last"] = (e, _) => e.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "b" }).Run(),
+        ["remove the tree"] = (e, _) => e.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a", IncludeChildren = true }).Run(),
+        ["rename"] = (e, _) => e.Snapshots.Rename("web01", "a", "renamed").Run(),
+        ["new volume"] = (e, _) => e.Volumes.Create(new NewVolumeRequest { Name = "new", SizeBytes = 1 << 20 }).Run(),
+        ["import"] = (e, s) => e.Volumes.Create(new NewVolumeRequest { Name = "new", ImagePath = s.Image }).Run(),
+        ["linked volume"] = (e, _) => e.Volumes.Create(new NewVolumeRequest { Name = "new", FromVolumeSnapshot = e.VolumeSnapshots.Get("os", "a").Id }).Run(),
+        ["new VM"] = (e, _) => e.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("spare")] }).Run(),
+        ["resize"] = (e, _) => e.Volumes.Resize("spare", 2 << 20, false).Run(),
+        ["remove volume"] = (e, _) => e.Volumes.Remove("spare", false).Run(),
+        ["remove VM"] = (e, _) => e.Machines.Remove("web01", true, true).Run(),
+    };
+
+    /// <summary>The directory with all that the operations touch.</summary>
+    public string Root => _folder.File("root");
+
+    /// <summary>The store as it is before an operation. Nothing has it open.</summary>
+    public string Prepared => Path.Combine(Root, "store");
+
+    /// <summary>A raw disk to import.</summary>
+    public string Image => Path.Combine(Root, "image.raw");
+
+    /// <summary>A path for a directory that is not there yet.</summary>
+    public string NewDirectory() => _folder.File($"copy{Interlocked.Increment(ref _copies)}");
+
+    /// <summary>A copy of the prepared store.</summary>
+    public string Copy() => Copy(Prepared);
+
+    /// <summary>A copy of a store.</summary>
+    public string Copy(string store)
+    {
+        string copy = NewDirectory();
+        Tool.Run("cp", ["-a", store, copy]);
+        return copy;
+    }
+
+    /// <summary>All that a user can see: volumes, snapshots, what they read as, and how they hang together.</summary>
+    public static string StateOf(string directory)
+    {
+        using var engine = EmbeddedStore.Open(directory);
+        return StateOf(engine);
+    }
+
+    /// <inheritdoc cref="StateOf(string)"/>
+    public static string StateOf(SnapshotEngine engine)
+    {
+        var lines = new List<string>();
+        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {string.Join(' ', vm.Volumes)}");
+        foreach (var volume in engine.Volumes.Find()) lines.Add($"volume {volume.Name} {volume.SizeBytes} {TestStore.HashFile(volume.Path)}");
+        foreach (var s in engine.Snapshots.Find(new SnapshotQuery())) lines.Add($"snapshot {Plain(s.Name)} on {s.ParentName}: {string.Join(' ', s.Volumes.Select(v => TestStore.HashFile(v.Path)))}");
+        foreach (var s in engine.VolumeSnapshots.Find([], [])) lines.Add($"volume snapshot {s.VolumeName} {Plain(s.Name)}");
+        return string.Join('\n', lines);
+
+        static string Plain(string name) => name.StartsWith("backup-", StringComparison.Ordinal) ? "backup" : name;
+    }
+
+    /// <summary>Fails unless the store tests clean and has no file that nothing owns.</summary>
+    public static void AssertClean(SnapshotEngine engine)
+    {
+        var findings = engine.Test();
+        Assert.True(findings.Count == 0, string.Join("; ", findings));
+        string store = engine.GetStore().Path;
+        Assert.Equal(engine.GetStore().LayerCount, Directory.GetFiles(Path.Combine(store, "layers")).Length);
+        Assert.Equal(engine.GetStore().VolumeCount, Directory.GetFiles(Path.Combine(store, "volumes")).Length);
+    }
+
+    /// <summary>Makes a store believe that the machine was restarted since it was last open.</summary>
+    public static void ForgetBoot(string store)
+    {
+        using var connection = new SqliteConnection($"Data Source={Path.Combine(store, "catalog.sqlite")};Mode=ReadWrite;Pooling=False");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "UPDATE store SET boot_id = 'the boot before'";
+        command.ExecuteNonQuery();
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    /// <summary>A VM with two disks, two snapshots and a present of its own, and a volume that nobody has.</summary>
+    private void Prepare()
+    {
+        using var store = new TestStore();
+        foreach (string name in new[] { "os", "db", "spare" }) store.NewVolume(name, 512 << 10);
+        store.Engine.Machines.Create(new NewVmRequest { Name = "web01", Volumes = [new AttachRequest("os"), new AttachRequest("db")] }).Run();
+        store.Write("os", 0, 300_000, 1);
+        store.Snapshot("web01", "a");
+        store.Write("os", 200_000, 150_000, 2);
+        store.Write("db", 0, 70_000, 3);
+        store.Snapshot("web01", "b");
+        store.Write("os", 0, 10, 4);
+        store.Engine.Dispose();
+        Tool.Run("cp", ["-a", store.Directory, Prepared]);
+        byte[] image = new byte[1 << 20];
+        new Random(1).NextBytes(image.AsSpan(0, 200_000));
+        File.WriteAllBytes(Image, image);
+    }
+}
