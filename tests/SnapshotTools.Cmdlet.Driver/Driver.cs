@@ -17,13 +17,13 @@ public static class ScriptDriver
 
     private static readonly Lock WriteLock = new();
     private static readonly ConcurrentQueue<ProgressLine> Progress = new();
-    private static TextWriter s_out = TextWriter.Null;
-    private static volatile PowerShell? s_running;
+    private static TextWriter _out = TextWriter.Null;
+    private static volatile PowerShell? _running;
 
     /// <summary>Serves until the input ends.</summary>
     public static void Run()
     {
-        s_out = Console.Out;
+        _out = Console.Out;
         Console.SetOut(TextWriter.Null);
         var host = new RecordingHost(OnProgress);
         using var runspace = RunspaceFactory.CreateRunspace(host, InitialSessionState.CreateDefault2());
@@ -39,11 +39,11 @@ public static class ScriptDriver
         while (input.ReadLine() is { } line)
         {
             var request = JsonSerializer.Deserialize<Request>(line)!;
-            if (request.Script is null) s_running?.BeginStop(null, null);
+            if (request.Script is null) _running?.BeginStop(null, null);
             else requests.Add(request);
         }
         requests.CompleteAdding();
-        s_running?.Stop();
+        _running?.Stop();
         worker.Join();
     }
 
@@ -56,7 +56,7 @@ public static class ScriptDriver
         powershell.AddScript(request.Script);
         var output = new PSDataCollection<PSObject>();
         List<ErrorLine> errors = [];
-        s_running = powershell;
+        _running = powershell;
         try
         {
             powershell.Invoke(null, output, new PSInvocationSettings { AddToHistory = false });
@@ -67,7 +67,7 @@ public static class ScriptDriver
         }
         finally
         {
-            s_running = null;
+            _running = null;
         }
         errors.InsertRange(0, powershell.Streams.Error.Select(e => Describe(e, terminating: false)));
         var (host, prompts) = ui.End();
@@ -121,8 +121,8 @@ public static class ScriptDriver
     {
         lock (WriteLock)
         {
-            s_out.WriteLine(Mark + JsonSerializer.Serialize(reply));
-            s_out.Flush();
+            _out.WriteLine(Mark + JsonSerializer.Serialize(reply));
+            _out.Flush();
         }
     }
 }

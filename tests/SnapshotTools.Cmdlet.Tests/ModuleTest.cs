@@ -11,12 +11,12 @@ public sealed class ModuleTests : ICollectionFixture<PwshSession>;
 [Collection(nameof(ModuleTests))]
 public abstract class ModuleTest
 {
-    private static int s_count;
+    private static int _count;
 
     protected ModuleTest(PwshSession session)
     {
         Session = session;
-        Store = session.File($"store{Interlocked.Increment(ref s_count)}");
+        Store = session.File($"store{Interlocked.Increment(ref _count)}");
         Run($"Set-Location '{session.Folder}'; $env:SNAPSHOTTOOLS_STORE = '{Store}'; $ConfirmPreference = 'High'; Initialize-SnapshotStore");
     }
 

@@ -12,9 +12,9 @@ internal sealed class ProgressDisplay(string activity, Action<ProgressRecord> wr
 {
     private static readonly TimeSpan Delay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
-    private static int s_lastId;
+    private static int _lastId;
 
-    private readonly int _id = Interlocked.Increment(ref s_lastId);
+    private readonly int _id = Interlocked.Increment(ref _lastId);
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private TimeSpan _next = Delay;
     private bool _shown;

@@ -14,7 +14,8 @@ internal static class Repository
     /// <summary>The module's folder, assembled from the present build once in a test run.</summary>
     public static string Module => Published.Value;
 
-    private static string Configuration =>
+    /// <summary>The build that the tests are of.</summary>
+    public static string Configuration =>
 #if DEBUG
         "Debug";
 #else
