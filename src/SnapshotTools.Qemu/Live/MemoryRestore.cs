@@ -11,7 +11,7 @@ public static class MemoryRestore
     /// <summary>
     /// Loads it. Afterwards the machine stands at the very instant of the checkpoint; <see cref="QemuMachine.ResumeAsync"/> lets it go on.
     /// </summary>
-    /// <exception cref="MemoryImageException">The image is damaged or incomplete.</exception>
+    /// <exception cref="MemoryImageException">The image is damaged or incomplete. QEMU may wait for the rest: turn it off.</exception>
     /// <exception cref="MigrationException">QEMU did not take it; QEMU has ended then.</exception>
     public static async Task LoadAsync(QemuMachine machine, IBlockFile image, CancellationToken cancellation = default)
     {
@@ -25,7 +25,10 @@ public static class MemoryRestore
         try
         {
             await machine.Monitor.ExecuteAsync("migrate-incoming", new() { ["uri"] = address }, cancellation).ConfigureAwait(false);
-            await migration.WaitForCompletionAsync(watch, () => Volatile.Read(ref given), cancellation).ConfigureAwait(false);
+            var loading = migration.WaitForCompletionAsync(watch, () => Volatile.Read(ref given), gone.Token);
+            // A stream that ends before its first byte is one that QEMU waits for for ever.
+            if (await Task.WhenAny(feeding, loading).ConfigureAwait(false) == feeding && feeding.IsFaulted) await feeding.ConfigureAwait(false);
+            await loading.ConfigureAwait(false);
             await feeding.ConfigureAwait(false);
         }
         catch (Exception e) when (e is QmpDisconnectedException or QmpException or MigrationException)
@@ -44,6 +47,7 @@ public static class MemoryRestore
         }
         finally
         {
+            await gone.CancelAsync().ConfigureAwait(false);
             await pipe.DisposeAsync().ConfigureAwait(false);
         }
     }

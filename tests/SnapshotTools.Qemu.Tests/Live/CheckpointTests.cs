@@ -134,7 +134,7 @@ public class CheckpointTests(ITestOutputHelper output)
             Assert.Equal(MachineState.Paused, await guest.Machine.QueryStateAsync());
         }
         byte[] content = File.ReadAllBytes(memory);
-        content[content.Length / 2] ^= 0x40;
+        content[content.Length / 2] ^= 0x40;    // the first frame, too, so that QEMU is given nothing at all
         File.WriteAllBytes(memory, content);
         await Assert.ThrowsAsync<MemoryImageException>(() => guest.RestoreAsync([below], memory));
         File.WriteAllBytes(memory, content[..(content.Length / 2)]);
