@@ -18,7 +18,8 @@
         'New-VmSnapshot', 'Get-VmSnapshot', 'Restore-VmSnapshot', 'Remove-VmSnapshot', 'Rename-VmSnapshot', 'Set-VmSnapshot'
         'New-VolumeSnapshot', 'Get-VolumeSnapshot', 'Restore-VolumeSnapshot', 'Remove-VolumeSnapshot'
         'New-VmVolume', 'Get-VmVolume', 'Resize-VmVolume', 'Remove-VmVolume', 'Mount-VmVolume', 'Dismount-VmVolume'
-        'New-VmInstance', 'Get-VmInstance', 'Remove-VmInstance'
+        'New-VmInstance', 'Get-VmInstance', 'Set-VmInstance', 'Remove-VmInstance'
+        'Start-VmInstance', 'Stop-VmInstance', 'Suspend-VmInstance', 'Resume-VmInstance', 'Wait-VmInstance'
         'Get-SnapshotOperation'
         'Initialize-SnapshotStore', 'Get-SnapshotStore', 'Test-SnapshotStore', 'Optimize-SnapshotStore'
     )

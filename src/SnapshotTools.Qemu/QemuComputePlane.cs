@@ -75,7 +75,11 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
     }
 
     /// <inheritdoc/>
-    public string? LastWords(Guid vmId) => _launcher.FolderOf(vmId).LastWords() is { Length: > 0 } words ? words : null;
+    public string? LastWords(Guid vmId)
+    {
+        var folder = _launcher.FolderOf(vmId);
+        return folder.LastWords() is { Length: > 0 } words && folder.Load() is not { Process.IsAlive: true } ? words : null;
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -28,6 +28,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
         if (!turnOff && !await machine.ShutDownAsync(timeout, cancellation).ConfigureAwait(false))
             throw new SnapshotException(ErrorIds.WaitTimedOut, ErrorKind.Busy, $"The guest did not shut down within {timeout.TotalSeconds:0} s; it may do so later. Wait longer with -TimeoutSec, or pull the plug with -TurnOff.");
         await machine.TurnOffAsync(cancellation: cancellation).ConfigureAwait(false);
+        machine.Folder?.ForgetWords();
     });
 
     public void Pause() => QemuCalls.Run(() => machine.PauseAsync());

@@ -30,8 +30,14 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
         "Resize-VmVolume: Medium -> VmVolume, OperationPlan",
         "Restore-VmSnapshot: High -> VmInstance, OperationPlan",
         "Restore-VolumeSnapshot: High -> VmVolume, OperationPlan",
+        "Resume-VmInstance: Low -> VmInstance, OperationPlan",
+        "Set-VmInstance: Low -> VmInstance, OperationPlan",
         "Set-VmSnapshot: Low -> VmSnapshot, OperationPlan",
+        "Start-VmInstance: Low -> VmInstance, OperationPlan",
+        "Stop-VmInstance: Medium -> VmInstance, OperationPlan",
+        "Suspend-VmInstance: Low -> VmInstance, OperationPlan",
         "Test-SnapshotStore: - -> StoreFinding, Boolean",
+        "Wait-VmInstance: - -> VmInstance",
     ];
 
     [Fact]

@@ -33,6 +33,7 @@ internal static class Models
         IsCurrent = vm.PresentId == row.Id,
         Volumes = volumes,
         SizeBytes = volumes.Sum(v => v.SizeBytes) + row.MemoryBytes,
+        MemorySizeBytes = row.MemoryBytes,
         PauseDuration = row.Pause,
     };
 
@@ -80,6 +81,7 @@ internal static class Models
         SnapshotCount = snapshotCount,
         CurrentSnapshot = current,
         Error = row.Error,
+        LastWords = context.Compute?.LastWords(row.Uid),
         CreatedAt = row.CreatedAt,
     };
 

@@ -42,6 +42,9 @@ public sealed record VmInstance
     /// <summary>Why it is in state Error, if it is.</summary>
     public string? Error { get; init; }
 
+    /// <summary>What the hypervisor said last when it ended without being told to; null while the VM runs, and after a regular stop.</summary>
+    public string? LastWords { get; init; }
+
     /// <summary>When it was made.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
 

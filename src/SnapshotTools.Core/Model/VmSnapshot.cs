@@ -57,6 +57,9 @@ public sealed record VmSnapshot
     /// <summary>Bytes on disk of the layers (and memory) that end in this snapshot: what was written since the one before it.</summary>
     public required long SizeBytes { get; init; }
 
+    /// <summary>Bytes on disk of the saved memory; 0 without.</summary>
+    public long MemorySizeBytes { get; init; }
+
     /// <summary>How long the guest stood still for it; null when it was not running.</summary>
     public TimeSpan? PauseDuration { get; init; }
 

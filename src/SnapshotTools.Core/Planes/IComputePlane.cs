@@ -19,7 +19,7 @@ public interface IComputePlane : IDisposable
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> with the hypervisor's last words, or <see cref="ErrorIds.ImageInUse"/>.</exception>
     IRunningMachine Start(MachineDefinition machine, StartOptions options, CancellationToken cancellation);
 
-    /// <summary>What the hypervisor said last before the VM's machine ended by itself; null when nothing is kept.</summary>
+    /// <summary>What the hypervisor said last before the VM's machine ended by itself; null while it runs, and after it was stopped.</summary>
     string? LastWords(Guid vmId);
 }
 

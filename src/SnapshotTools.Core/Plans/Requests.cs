@@ -25,6 +25,40 @@ public sealed record NewVmRequest
     public string? Description { get; init; }
 }
 
+/// <summary>Changes to a VM's configuration. What is null stays; an empty text removes what was there.</summary>
+public sealed record VmChanges
+{
+    /// <summary>Virtual processors, 1 to 1024.</summary>
+    public int? ProcessorCount { get; init; }
+
+    /// <summary>Memory in bytes, at least 1 MiB.</summary>
+    public long? MemoryBytes { get; init; }
+
+    /// <summary>The network adapters, in place of all earlier ones.</summary>
+    public IReadOnlyList<VmNetworkAdapter>? NetworkAdapters { get; init; }
+
+    /// <summary>What it is for.</summary>
+    public string? Description { get; init; }
+
+    /// <inheritdoc cref="VmBoot.Firmware"/>
+    public string? Firmware { get; init; }
+
+    /// <inheritdoc cref="VmBoot.FirmwareVariables"/>
+    public string? FirmwareVariables { get; init; }
+
+    /// <inheritdoc cref="VmBoot.Kernel"/>
+    public string? Kernel { get; init; }
+
+    /// <inheritdoc cref="VmBoot.Initrd"/>
+    public string? Initrd { get; init; }
+
+    /// <inheritdoc cref="VmBoot.KernelCommandLine"/>
+    public string? KernelCommandLine { get; init; }
+
+    /// <summary>Arguments for the hypervisor, in place of all earlier ones.</summary>
+    public IReadOnlyList<string>? ExtraArguments { get; init; }
+}
+
 /// <summary>A volume to be attached.</summary>
 /// <param name="Volume">Name or id of the volume.</param>
 /// <param name="Boot">Whether the VM boots from it; null: the first volume of a VM does.</param>

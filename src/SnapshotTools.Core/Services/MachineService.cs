@@ -31,6 +31,9 @@ public sealed class MachineService
     /// <summary>Makes a VM instance of volumes that exist.</summary>
     public PlannedOperation<VmInstance> Create(NewVmRequest request) => new CreateVm(_context, request).Prepare();
 
+    /// <summary>Changes a VM's configuration. What is not named stays.</summary>
+    public PlannedOperation<VmInstance> Set(string vm, VmChanges changes) => new ChangeVm(_context, vm, changes).Prepare();
+
     /// <summary>Removes a VM instance; gives back what it was.</summary>
     public PlannedOperation<VmInstance> Remove(string vm, bool removeVolumes, bool removeSnapshots) => new RemoveVm(_context, vm, removeVolumes, removeSnapshots).Prepare();
 

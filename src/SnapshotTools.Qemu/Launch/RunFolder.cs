@@ -74,6 +74,7 @@ public sealed class RunFolder
     /// <summary>The machine that was started in this folder, or null. It may have ended since.</summary>
     public MachineRecord? Load()
     {
+        if (_files.Stat(Record) is null) return null;   // most machines of a large store do not run
         try
         {
             using var file = _files.Open(Record, FileOpenMode.Read);
@@ -91,6 +92,7 @@ public sealed class RunFolder
     public string LastWords()
     {
         const int most = 4096;
+        if (_files.Stat(Log) is null) return "";
         try
         {
             using var file = _files.Open(Log, FileOpenMode.Read);
@@ -102,6 +104,12 @@ public sealed class RunFolder
         {
             return "";
         }
+    }
+
+    /// <summary>Forgets what QEMU said, since it ended as it was told to.</summary>
+    internal void ForgetWords()
+    {
+        if (_files.Stat(Log) is not null) _files.Delete(Log);
     }
 
     internal void Save(MachineRecord record)

@@ -24,7 +24,7 @@ public abstract class StoreCmdlet : SnapshotCmdlet
         {
             string path = StorePath;
             if (!_engines.TryGetValue(path, out var engine))
-                _engines.Add(path, engine = EmbeddedStore.Open(path, _openLog.Add));
+                _engines.Add(path, engine = OpenedStore.Open(path, _openLog.Add));
             foreach (string line in _openLog) WriteVerbose(line);
             _openLog.Clear();
             return engine;

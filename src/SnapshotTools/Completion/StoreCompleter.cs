@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Management.Automation;
 using System.Management.Automation.Language;
+using SnapshotTools.Cmdlets;
 using SnapshotTools.Core;
 using SnapshotTools.Embedded;
 
@@ -17,7 +18,7 @@ public abstract class StoreCompleter : IArgumentCompleter
     {
         try
         {
-            using var engine = EmbeddedStore.Open(StorePath(fakeBoundParameters));
+            using var engine = OpenedStore.Open(StorePath(fakeBoundParameters));
             string typed = (wordToComplete ?? "").Trim('\'', '"');
             var pattern = WildcardPattern.Get(WildcardPattern.Escape(typed).Replace("`*", "*", StringComparison.Ordinal) + "*", WildcardOptions.IgnoreCase);
             return [.. Candidates(engine, fakeBoundParameters ?? new Hashtable())

@@ -18,6 +18,9 @@ public static class Display
         return utc is DateTime known ? known.ToLocalTime().ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) : "";
     }
 
+    /// <summary>A short time in milliseconds, such as <c>3.2 ms</c>; empty for null.</summary>
+    public static string Duration(TimeSpan? time) => time is { } span ? string.Create(CultureInfo.InvariantCulture, $"{span.TotalMilliseconds:0.0} ms") : "";
+
     /// <summary>
     /// A state in its color: green runs or is done, yellow waits, red needs somebody. PowerShell takes the color out again where the
     /// terminal shows none, or <c>$PSStyle.OutputRendering</c> says so.

@@ -17,10 +17,9 @@ internal sealed class CreateVm(EngineContext context, NewVmRequest request) : Co
         _name = Names.Validate(request.Name, "VM instance");
         if (Catalog.Machines.FindByName(_name) is { } other)
             throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"There is a VM instance '{other.Name}' already. Choose another name.", _name);
-        if (request.ProcessorCount is < 1 or > 1024)
-            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{request.ProcessorCount} processors cannot be had. Use 1 to 1024.", _name);
-        if (request.MemoryBytes is < 1L << 20 or > 1L << 46)
-            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{request.MemoryBytes} bytes of memory cannot be had. Use 1MB to 64TB, such as 2GB.", _name);
+        ValidProcessors(request.ProcessorCount, _name);
+        ValidMemory(request.MemoryBytes, _name);
+        BootRules.Validate(Context, _name, request.Boot);
         _adapters = [.. request.NetworkAdapters.Select(a => a with { MacAddress = NetworkAddress.ValidateOrCreate(a.MacAddress) })];
         _attachments = Attachment.Resolve(Context, _name, request.Volumes, position: 0, isFirst: true);
         return new OperationPlan
@@ -44,6 +43,14 @@ internal sealed class CreateVm(EngineContext context, NewVmRequest request) : Co
         });
         return Context.ToModel(row);
     }
+
+    /// <summary>The number of processors, if a VM can have it.</summary>
+    public static int ValidProcessors(int count, string vm) => count is >= 1 and <= 1024 ? count
+        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{count} processors cannot be had. Use 1 to 1024.", vm);
+
+    /// <summary>The bytes of memory, if a VM can have them.</summary>
+    public static long ValidMemory(long bytes, string vm) => bytes is >= 1L << 20 and <= 1L << 46 ? bytes
+        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{bytes} bytes of memory cannot be had. Use 1MB to 64TB, such as 2GB.", vm);
 }
 
 /// <summary>A volume's place in a VM, checked.</summary>

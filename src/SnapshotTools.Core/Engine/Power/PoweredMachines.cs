@@ -15,6 +15,10 @@ internal static class PoweredMachines
         return context.Compute?.StateOf(vm.Uid) is { } state and not VmState.Stopped ? state : vm.SuspendedMemory is null ? VmState.Stopped : VmState.Suspended;
     }
 
+    /// <summary>A sentence with what the hypervisor said before it ended by itself; empty when it did not.</summary>
+    public static string DescribeLastWords(this EngineContext context, VmRow vm) =>
+        context.Compute?.LastWords(vm.Uid) is { } words ? $" It had ended by itself; the hypervisor's last words: '{words}'." : "";
+
     /// <summary>A VM as its hypervisor is to run it.</summary>
     public static MachineDefinition DefinitionOf(this EngineContext context, VmRow vm)
     {

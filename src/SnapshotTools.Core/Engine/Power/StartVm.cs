@@ -8,11 +8,11 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
     private VmRow _vm = null!;
     private VmState _state;
 
-    protected override IReadOnlyCollection<LockKey> Locks()
-    {
-        var row = Context.ResolveVm(vmName);
-        return [LockKey.Vm(row.Id), .. Catalog.Machines.Attachments(row.Id).Select(a => LockKey.Volume(a.VolumeId))];
-    }
+    protected override IReadOnlyCollection<LockKey> Locks() => LocksOf(Context, Context.ResolveVm(vmName));
+
+    /// <summary>What must hold still while a VM is started.</summary>
+    public static IReadOnlyCollection<LockKey> LocksOf(EngineContext context, VmRow vm) =>
+        [LockKey.Vm(vm.Id), .. context.Catalog.Machines.Attachments(vm.Id).Select(a => LockKey.Volume(a.VolumeId))];
 
     protected override OperationPlan Plan()
     {
@@ -27,7 +27,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
             VmState.Suspended => $"Start VM '{_vm.Name}' from where it was suspended.",
             _ => $"Start VM '{_vm.Name}'.",
         };
-        return new OperationPlan { Kind = OperationKind.Power, Target = _vm.Name, Summary = how, Steps = [new PlanStep(PlanAction.StartVm, _vm.Name, "start the machine")] };
+        return new OperationPlan { Kind = OperationKind.Power, Target = _vm.Name, Summary = how, Steps = _state == VmState.Running ? [] : [new PlanStep(PlanAction.StartVm, _vm.Name, "start the machine")] };
     }
 
     protected override VmInstance Execute(OperationPlan plan, RunOptions options)
@@ -46,6 +46,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
             if (!paused) standing?.Resume();
             return;
         }
+        if (context.Compute?.LastWords(vm.Uid) is { } words) options.Warn?.Invoke($"VM '{vm.Name}' had ended by itself before; the hypervisor's last words were: '{words}'.");
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
         using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
         options.Log?.Invoke($"VM '{vm.Name}' {(memory is null ? "was started" : "goes on from its memory")}");

@@ -111,6 +111,9 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.Conflict, isRunning
                 ? $"The memory of VM '{_vm.Name}' cannot be saved here: {Context.Compute!.Capabilities.Reason}. Leave -Memory away."
                 : $"VM '{_vm.Name}' is not running, so there is no memory to save. Leave -Memory away, or start the VM first.", _vm.Name);
+        // A guest that was saved with its file systems frozen would wake up with them frozen, and nobody there to thaw them.
+        if (request.Memory && request.Freeze != FileSystemFreeze.No)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "A checkpoint holds the file systems as they are in memory; they are not frozen for it. Use -Memory or -Consistency FileSystem, not both.", _vm.Name);
         if (request.Freeze == FileSystemFreeze.Required && !isRunning)
             throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Conflict, $"VM '{_vm.Name}' is not running, so there is no guest to freeze its file systems. A stopped VM's snapshot is consistent without.", _vm.Name);
     }

@@ -112,6 +112,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         var lost = new List<string>();
         if (_isRunning) steps.Add(new PlanStep(PlanAction.StopVm, _vm.Name, $"turn VM '{_vm.Name}' off"));
         if (_keepBackup) steps.Add(new PlanStep(PlanAction.Backup, _vm.Name, $"keep the present state of VM '{_vm.Name}' as a backup snapshot"));
+        if (_isRunning) lost.Add($"what the guest of VM '{_vm.Name}' has in memory and has not written to its disks");
         foreach (var part in _parts)
         {
             var volume = Catalog.Volumes.Get(part.VolumeId);

@@ -48,6 +48,34 @@ public sealed class NewVmInstance : LockingCmdlet
     [NetworkAdapter]
     public VmNetworkAdapter[]? NetworkAdapter { get; set; }
 
+    /// <summary>Kernel to boot directly, instead of from a volume.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    public string? Kernel { get; set; }
+
+    /// <summary>Initial RAM disk for the kernel.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    public string? Initrd { get; set; }
+
+    /// <summary>Command line for the kernel.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    public string? KernelCommandLine { get; set; }
+
+    /// <summary>Firmware code, such as OVMF_CODE.fd; the BIOS of QEMU by default.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    public string? Firmware { get; set; }
+
+    /// <summary>Template of the firmware's variables, such as OVMF_VARS.fd; the VM gets a copy of its own.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ValidateNotNullOrEmpty]
+    public string? FirmwareVariables { get; set; }
+
+    /// <summary>Arguments passed on to QEMU as they are.</summary>
+    [Parameter]
+    public string[]? ExtraArgument { get; set; }
+
     /// <summary>What the VM is for.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
     public string? Description { get; set; }
@@ -65,6 +93,15 @@ public sealed class NewVmInstance : LockingCmdlet
             MemoryBytes = MemoryBytes,
             Volumes = [.. volumes.Select(v => new AttachRequest(v, BootVolume is null ? null : Has(BootVolume, v), Has(SharedVolume, v), Bus))],
             NetworkAdapters = NetworkAdapter ?? [],
+            Boot = new VmBoot
+            {
+                Kernel = Kernel is null ? null : FullPath(Kernel),
+                Initrd = Initrd is null ? null : FullPath(Initrd),
+                KernelCommandLine = string.IsNullOrEmpty(KernelCommandLine) ? null : KernelCommandLine,
+                Firmware = Firmware is null ? null : FullPath(Firmware),
+                FirmwareVariables = FirmwareVariables is null ? null : FullPath(FirmwareVariables),
+                ExtraArguments = ExtraArgument ?? [],
+            },
             Description = Description,
         }), WriteObject);
     }

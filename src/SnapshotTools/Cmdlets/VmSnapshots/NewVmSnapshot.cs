@@ -61,6 +61,25 @@ public sealed class NewVmSnapshot : LockingCmdlet
     [Expiry]
     public DateTimeOffset? ExpiresAt { get; set; }
 
+    /// <summary>Makes it a checkpoint: the memory of the running VM is saved with it, of the same instant as its disks.</summary>
+    [Parameter]
+    public SwitchParameter Memory { get; set; }
+
+    /// <summary>What can be relied on: Crash, as after a power cut, or FileSystem, for which the guest's agent freezes the file systems.</summary>
+    [Parameter]
+    [ValidateSet("Crash", "FileSystem")]
+    public SnapshotConsistency Consistency { get; set; }
+
+    /// <summary>Where file systems cannot be frozen: Required fails, Preferred takes the snapshot all the same and warns.</summary>
+    [Parameter]
+    [ValidateSet("Required", "Preferred")]
+    public FileSystemFreeze ConsistencyPolicy { get; set; } = FileSystemFreeze.Required;
+
+    /// <summary>The longest pause that the guest may feel while its memory is saved: milliseconds, 200ms, 1.5s, or a TimeSpan. A longer one gives up.</summary>
+    [Parameter]
+    [Duration]
+    public TimeSpan? MaxPause { get; set; }
+
     /// <summary>Gives back the snapshot of that name where there is one already, instead of an error.</summary>
     [Parameter]
     public SwitchParameter Ensure { get; set; }
@@ -70,6 +89,8 @@ public sealed class NewVmSnapshot : LockingCmdlet
     {
         if (Volume is not null && MyInvocation.BoundParameters.ContainsKey(nameof(Scope)))
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-Scope and -Volume exclude each other. Use one of them.", Scope);
+        if (Consistency != SnapshotConsistency.FileSystem && MyInvocation.BoundParameters.ContainsKey(nameof(ConsistencyPolicy)))
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-ConsistencyPolicy says what to do where -Consistency FileSystem cannot be had. Use both.", ConsistencyPolicy);
         if (ParameterSetName == ByVm)
         {
             string? name = Piped.SecondOne(VmName, nameof(VmName), Name);
@@ -91,6 +112,9 @@ public sealed class NewVmSnapshot : LockingCmdlet
             Description = Description,
             Tags = Tag?.Where(t => t.Length > 0).ToArray() ?? [],
             ExpiresAt = ExpiresAt,
+            Memory = Memory,
+            Freeze = Consistency == SnapshotConsistency.FileSystem ? ConsistencyPolicy : FileSystemFreeze.No,
+            MaxPause = MaxPause,
             Ensure = Ensure,
         }), WriteObject);
 }

@@ -54,6 +54,14 @@ public sealed class RestoreVmSnapshot : LockingCmdlet
     [Parameter]
     public FailAction FailAction { get; set; }
 
+    /// <summary>May turn a running VM off. It is started again afterwards, unless the snapshot has memory: then it is suspended.</summary>
+    [Parameter]
+    public SwitchParameter StopVm { get; set; }
+
+    /// <summary>Starts the VM afterwards; from the snapshot's memory where it has one.</summary>
+    [Parameter]
+    public SwitchParameter Start { get; set; }
+
     /// <summary>Writes the VM.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -84,5 +92,7 @@ public sealed class RestoreVmSnapshot : LockingCmdlet
             Volumes = Volume ?? [],
             KeepBackup = KeepBackup,
             FailAction = FailAction,
+            StopVm = StopVm,
+            Start = Start,
         }), restored => { if (PassThru) WriteObject(restored); });
 }

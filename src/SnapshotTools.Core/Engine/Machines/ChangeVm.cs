@@ -1,0 +1,61 @@
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
+
+namespace SnapshotTools.Core.Engine.Machines;
+
+/// <summary>Changes a VM's configuration. Its snapshots keep the one that they were taken with.</summary>
+internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges changes) : Command<VmInstance>(context)
+{
+    private VmRow _vm = null!;
+    private VmConfiguration _configuration = null!;
+
+    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Vm(Context.ResolveVm(vmName).Id)];
+
+    protected override OperationPlan Plan()
+    {
+        _vm = Context.ResolveVm(vmName);
+        VmRules.RequireNoError(_vm);
+        if (changes with { Description = null } != new VmChanges()) RequireNoMemory();
+        var present = Context.ConfigurationOf(_vm);
+        _configuration = present with
+        {
+            ProcessorCount = changes.ProcessorCount is { } count ? CreateVm.ValidProcessors(count, _vm.Name) : present.ProcessorCount,
+            MemoryBytes = changes.MemoryBytes is { } bytes ? CreateVm.ValidMemory(bytes, _vm.Name) : present.MemoryBytes,
+            NetworkAdapters = changes.NetworkAdapters is { } adapters ? [.. adapters.Select(a => a with { MacAddress = NetworkAddress.ValidateOrCreate(a.MacAddress) })] : present.NetworkAdapters,
+            Description = Text(changes.Description, present.Description),
+            Boot = BootRules.Validate(Context, _vm.Name, new VmBoot
+            {
+                Firmware = Text(changes.Firmware, present.Boot.Firmware),
+                FirmwareVariables = Text(changes.FirmwareVariables, present.Boot.FirmwareVariables),
+                Kernel = Text(changes.Kernel, present.Boot.Kernel),
+                Initrd = Text(changes.Initrd, present.Boot.Initrd),
+                KernelCommandLine = Text(changes.KernelCommandLine, present.Boot.KernelCommandLine),
+                ExtraArguments = changes.ExtraArguments ?? present.Boot.ExtraArguments,
+            }),
+        };
+        return new OperationPlan
+        {
+            Kind = OperationKind.CreateVolume,
+            Target = _vm.Name,
+            Summary = $"Change VM instance '{_vm.Name}'.",
+            Steps = [new PlanStep(PlanAction.Update, _vm.Name, "write its new configuration down; it holds from the next start")],
+        };
+    }
+
+    protected override VmInstance Execute(OperationPlan plan, RunOptions options)
+    {
+        Context.Database.Write(() => Catalog.Machines.SetConfiguration(_vm.Id, _configuration));
+        return Context.ToModel(Catalog.Machines.Get(_vm.Id));
+    }
+
+    /// <summary>What is in memory is of the machine as it is.</summary>
+    private void RequireNoMemory()
+    {
+        Context.RequireStopped(_vm, "changing it");
+        if (_vm.SuspendedMemory is not null)
+            throw new SnapshotException(ErrorIds.VmNotStopped, ErrorKind.Conflict,
+                $"VM '{_vm.Name}' is suspended; its memory fits only the machine as it is. Forget the memory first: Stop-VmInstance {_vm.Name} -TurnOff", _vm.Name);
+    }
+
+    private static string? Text(string? change, string? present) => change is null ? present : change.Length == 0 ? null : change;
+}

@@ -1,0 +1,16 @@
+using SnapshotTools.Core;
+using SnapshotTools.Embedded;
+using SnapshotTools.IO;
+using SnapshotTools.Qemu;
+
+namespace SnapshotTools.Cmdlets;
+
+/// <summary>Opens stores with what runs their machines.</summary>
+internal static class OpenedStore
+{
+    /// <summary>Opens a store. Only now are the libraries of the planes loaded: an import of the module does not wait for them.</summary>
+    /// <param name="directory">The store's directory.</param>
+    /// <param name="log">Is told what had to be settled.</param>
+    public static SnapshotEngine Open(string directory, Action<string>? log = null) =>
+        EmbeddedStore.Open(directory, log, new QemuComputePlane(SystemFiles.Instance));
+}
