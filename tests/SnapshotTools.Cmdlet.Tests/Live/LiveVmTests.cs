@@ -49,8 +49,9 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
     }
 
     [GuestFact]
-    public void A_QEMU_that_died_is_stopped_and_says_why()
+    public async Task A_QEMU_that_died_is_stopped_and_says_why()
     {
+        await Task.Yield();
         MakeGuest();
         Run("Start-VmInstance web01 -Paused");
         Assert.Equal("Paused", Vm("State"));
