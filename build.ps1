@@ -1,24 +1,33 @@
 <#
 .SYNOPSIS
-Builds, tests, shows, documents and packs SnapshotTools.
+Builds, tests, measures, shows, documents and packs SnapshotTools.
 .DESCRIPTION
 Run it with PowerShell 7.6 or later; build/pwsh brings one where there is none: build/pwsh build.ps1 -Task Test
 .PARAMETER Task
 Build assembles the module in out/SnapshotTools. Test builds and runs every test project. Demo builds and runs the demonstration.
+Bench builds and measures it against what people use today, and writes a table, JSON and a plot to out/bench; it takes a quarter of an hour.
 Docs adds missing cmdlets and parameters to docs/cmdlets. Package builds and packs out/SnapshotTools-VERSION.zip.
 Clean deletes what the tasks made.
 .PARAMETER Configuration
 Debug or Release.
+.PARAMETER Quick
+With Bench: smaller and fewer measurements, in under three minutes.
+.PARAMETER Filter
+With Bench: only the rows whose name begins with this or matches this pattern, such as snapshot/4 or copy/*; 'micro' measures single methods only.
 .PARAMETER Image
 With Demo: a disk image of your own to show it on. It is only read.
 #>
 [CmdletBinding()]
 param(
-    [ValidateSet('Build', 'Test', 'Demo', 'Docs', 'Package', 'Clean')]
+    [ValidateSet('Build', 'Test', 'Bench', 'Demo', 'Docs', 'Package', 'Clean')]
     [string] $Task = 'Build',
 
     [ValidateSet('Debug', 'Release')]
     [string] $Configuration = 'Release',
+
+    [switch] $Quick,
+
+    [string] $Filter,
 
     [string] $Image
 )
@@ -50,6 +59,14 @@ function Invoke-TestTask {
     Invoke-BuildTask
     & "$root/build/Test.ps1" -Configuration $Configuration -Results "$out/test-results"
     exit $LASTEXITCODE
+}
+
+function Invoke-BenchTask {
+    Invoke-BuildTask
+    $program = @("$root/tests/SnapshotTools.Benchmarks/bin/$Configuration/net10.0/SnapshotTools.Benchmarks.dll", '--out', "$out/bench")
+    if ($Quick) { $program += '--quick' }
+    if ($Filter -ne 'micro') { Invoke-Native dotnet ($program + ($Filter ? @('--filter', $Filter) : @())) }
+    if ($Filter -in '', 'micro') { Invoke-Native dotnet ($program + '--micro') }
 }
 
 function Invoke-DemoTask {

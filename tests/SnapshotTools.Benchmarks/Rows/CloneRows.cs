@@ -1,0 +1,38 @@
+using SnapshotTools.Benchmarks.Harness;
+using SnapshotTools.Core;
+
+namespace SnapshotTools.Benchmarks.Rows;
+
+/// <summary>Linked clones: new volumes over a snapshot's layer.</summary>
+internal static class CloneRows
+{
+    private const long DiskBytes = 20L << 30;
+
+    public static IEnumerable<Row> All => [Clones(1, 4), Clones(50, 10)];
+
+    private static Row Clones(int count, double goal) => new($"clone/{count}", $"linked clone ×{count}", run =>
+    {
+        RowRun.Require("qemu-img");
+        using var store = new BenchStore(run.File("store"));
+        store.NewVm("vm", 1, DiskBytes);
+        var source = store.Snapshot("vm", "golden").Volumes[0].Id;
+        string golden = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
+        IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", golden, run.File($"clone{i}.qcow2")])];
+        List<Contender> contenders =
+        [
+            Contender.Timed($"New-VmVolume from a snapshot ×{count}, durable", Role.Ours, () =>
+            {
+                for (int i = 0; i < count; i++) store.Engine.Volumes.Create(new NewVolumeRequest { Name = $"clone{i}", FromVolumeSnapshot = source }).Run();
+            }, after: () => { for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run(); }),
+            Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
+        ];
+        if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
+        run.Measure(count > 1 ? run.Scale.Pick(11, 3, 1) : run.Scale.Pick(31, 11, 1), count > 1 ? 1 : 8, contenders);
+        run.GoalFaster(goal, "`qemu-img create -b`");
+
+        void Delete()
+        {
+            for (int i = 0; i < count; i++) File.Delete(run.File($"clone{i}.qcow2"));
+        }
+    });
+}

@@ -1,0 +1,89 @@
+using SnapshotTools.Benchmarks.Harness;
+using SnapshotTools.Benchmarks.Reports;
+using SnapshotTools.Benchmarks.Rows;
+using SnapshotTools.Testing;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace SnapshotTools.Benchmarks.Tests;
+
+/// <summary>That the benchmark works; its figures are nobody's business here.</summary>
+public class HarnessTests(ITestOutputHelper output)
+{
+    public static TheoryData<string> Ids => [.. Catalogue.Rows.Select(r => r.Id)];
+
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void Every_row_measures_or_names_what_is_missing(string id)
+    {
+        using var folder = new TempFolder();
+        var result = Runner.Run([Catalogue.Rows.Single(r => r.Id == id)], Scale.Smoke, folder.Path, output.WriteLine).Single();
+        output.WriteLine(ConsoleTable.Of(result));
+        Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
+        if (result.Ours is null) Assert.NotEmpty(result.NotRun);
+        else Assert.All(result.Contenders, c => Assert.True(c.Sample.Median > 0, c.Name));
+    }
+
+    [Fact]
+    public void Filters_choose_rows()
+    {
+        Assert.Equal(Catalogue.Rows, Catalogue.Matching(null, Scale.Full));
+        Assert.True(Catalogue.Matching(null, Scale.Quick).Count < Catalogue.Rows.Count);
+        Assert.Equal(["snapshot/1", "snapshot/16", "snapshot/1000-snapshots"], Catalogue.Matching("snapshot/1", Scale.Quick).Select(r => r.Id));
+        Assert.Equal(["snapshot/4", "restore/4"], Catalogue.Matching("*/4", Scale.Full).Select(r => r.Id));
+        Assert.Empty(Catalogue.Matching("nothing", Scale.Full));
+        Assert.Equal(Catalogue.Rows.Count, Catalogue.Rows.Select(r => r.Id).Distinct().Count());
+    }
+
+    [Fact]
+    public void Samples_are_described_by_their_quartiles()
+    {
+        var sample = Sample.Of([5, 1, 4, 2, 3]);
+        Assert.Equal(new Sample(5, 3, 2, 4, 1, 5), sample);
+        Assert.Equal(1.0 / 3, sample.Spread, 12);
+        Assert.Equal(1.5, Sample.Of([2, 1]).Median);
+        Assert.Throws<ArgumentException>(() => Sample.Of([]));
+    }
+
+    [Fact]
+    public void Contenders_take_turns_and_goals_are_judged_by_medians()
+    {
+        using var folder = new TempFolder();
+        var order = new List<string>();
+        var row = new Row("a/b", "work", run =>
+        {
+            run.Measure(2, 1, Fixed("ours", Role.Ours, 2), Fixed("peer", Role.Peer, 6), Fixed("worse", Role.Peer, 7), Fixed("limit", Role.Limit, 1));
+            run.GoalFaster(3);
+            run.GoalFaster(3.5, "worse", name => name == "worse");
+            run.GoalOfLimit(1.9);
+            throw new NotHereException("something is missing");
+        });
+        var result = Runner.Run([row], Scale.Full, folder.Path, _ => { }).Single();
+        Assert.Equal(["ours", "peer", "worse", "limit", "peer", "worse", "limit", "ours", "worse", "limit", "ours", "peer"], order);
+        Assert.Equal([true, true, false], result.Goals.Select(g => g.IsReached));
+        Assert.Equal(["something is missing"], result.NotRun);
+        Assert.Equal(2, result.Ours!.Sample.Count);
+
+        Contender Fixed(string name, Role role, double value) => new(name, role, () => { order.Add(name); return value; });
+    }
+
+    [Fact]
+    public void Reports_can_be_read_again_and_name_every_row()
+    {
+        using var folder = new TempFolder();
+        var rows = new[]
+        {
+            new RowResult { Id = "snapshot/1", Work = "work <&|", Contenders = [new("ours", Role.Ours, Sample.Of([0.001])), new("qemu <x>", Role.Peer, Sample.Of([0.004]))], Goals = [new("≥ 4×", "4.00×", true)] },
+            new RowResult { Id = "live/1", Work = "other", NotRun = ["no virsh"] },
+        };
+        var machine = new Machine("a processor", 1L << 34, "ext4", "Linux", ["QEMU 7.2"], "0.1");
+        new Report(DateTimeOffset.UnixEpoch, Scale.Full, "build/pwsh build.ps1 -Task Bench", machine, rows).Save(folder.Path);
+        var again = Report.FromJson(File.ReadAllText(folder.File("results.json")));
+        Assert.Equal(rows[0].Contenders, again.Rows[0].Contenders);
+        string markdown = File.ReadAllText(folder.File("results.md"));
+        Assert.Contains("| work <&\\| | 1.00 ms ±0 % | 4.00 ms (qemu <x>) | 4.00× |", markdown);
+        Assert.Contains("`live/1`: no virsh", markdown);
+        var plot = System.Xml.Linq.XDocument.Load(folder.File("results.svg"));
+        Assert.Contains("snapshot/1", plot.Root!.Value);
+    }
+}
