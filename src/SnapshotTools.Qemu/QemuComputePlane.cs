@@ -39,7 +39,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         return QemuCalls.Run(async () =>
         {
             using var memory = options.MemoryFile is null ? null : files.Open(options.MemoryFile, FileOpenMode.Read);
-            var spec = MachineSpecs.Of(machine) with { AwaitsMemory = memory is not null, StartPaused = options.Paused };
+            var spec = MachineSpecs.Of(machine) with { Accelerator = QemuProgram.PreferredAccelerator(), AwaitsMemory = memory is not null, StartPaused = options.Paused };
             if (memory is not null) spec = spec with { MachineType = MemoryImage.ReadHeader(memory).MachineType };
             var started = await StartAsync(spec, options.Warn, cancellation).ConfigureAwait(false);
             try

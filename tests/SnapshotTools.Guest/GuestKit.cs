@@ -26,7 +26,12 @@ public sealed class GuestKit
 
     private static readonly Lazy<GuestKit> Built = new(Build);
 
-    private GuestKit(string folder) => Folder = folder;
+    private GuestKit(string folder)
+    {
+        Folder = folder;
+        // The same processor on every machine: a /dev/kvm that is there need not work.
+        Environment.SetEnvironmentVariable("SNAPSHOTTOOLS_ACCELERATOR", "tcg");
+    }
 
     /// <summary>The kit; the first call in a fresh checkout takes some seconds and the network.</summary>
     public static GuestKit Instance => Built.Value;

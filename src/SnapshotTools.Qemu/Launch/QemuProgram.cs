@@ -18,6 +18,14 @@ public static class QemuProgram
             .FirstOrDefault(File.Exists);
     }
 
+    /// <summary>What <c>$SNAPSHOTTOOLS_ACCELERATOR</c> asks for: <c>kvm</c>, <c>tcg</c>, or anything else for the best that works.</summary>
+    public static Accelerator PreferredAccelerator() => Environment.GetEnvironmentVariable("SNAPSHOTTOOLS_ACCELERATOR")?.ToLowerInvariant() switch
+    {
+        "kvm" => Accelerator.Kvm,
+        "tcg" => Accelerator.Tcg,
+        _ => Accelerator.Automatic,
+    };
+
     /// <summary>Whether this process may use KVM, and the processor has what it needs: there are computers, nested ones, that
     /// have /dev/kvm without, and a guest that is started on it never gets anywhere.</summary>
     public static bool CanUseKvm()
