@@ -47,6 +47,7 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     {
         try
         {
+            if (layers.Count == 0) return;
             if (layers.Count == 1) CreateOne(layers[0]);
             else Parallel.ForEach(layers, new ParallelOptions { MaxDegreeOfParallelism = Math.Min(layers.Count, 16) }, CreateOne);
             files.SyncDirectory(layout.Layers);

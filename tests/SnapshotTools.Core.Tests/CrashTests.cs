@@ -59,6 +59,7 @@ public sealed class CrashTests(ITestOutputHelper output) : IDisposable
             if (found == before) asBefore++;
             using (var engine = EmbeddedStore.Open(store))
             {
+                StoreScenario.EndCopies(engine);
                 engine.Optimize().Run();
                 var findings = engine.Test();
                 Assert.True(findings.Count == 0, $"killed at {kind} {call} of '{operation}': {string.Join("; ", findings)}");

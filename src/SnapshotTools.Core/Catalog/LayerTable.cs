@@ -34,7 +34,8 @@ internal sealed class LayerTable(Database database)
     public List<CollectorLayer> ForCollector(long volumeId) => database.Query(
         """
         SELECT l.id, l.parent_id, l.state = 1 OR EXISTS(SELECT 1 FROM volume_snapshot s WHERE s.layer_id = l.id)
-               OR EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id), l.external
+               OR EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id)
+               OR EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id), l.external
         FROM layer l WHERE l.volume_id = ?1 AND l.state <> 0
         """,
         r => new CollectorLayer(r.GetInt64(0), r.Long(1), r.GetInt64(2) != 0, r.GetInt64(3) != 0), volumeId);
@@ -46,6 +47,7 @@ internal sealed class LayerTable(Database database)
         WHERE l.state = 2 AND l.external = 0 AND NOT EXISTS(SELECT 1 FROM volume_snapshot s WHERE s.layer_id = l.id)
           AND (SELECT count(*) FROM layer c WHERE c.parent_id = l.id AND c.state <> 0) < 2
           AND NOT EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id)
+          AND NOT EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id)
         """, r => r.GetInt64(0));
 
     public long InsertPending(long operationId, long? volumeId, long? parentId, LayerFile file, long size) => database.Insert(
@@ -58,6 +60,13 @@ internal sealed class LayerTable(Database database)
         VALUES(?1, ?2, ?3, ?4, ?5, 2, ?6, ?7, ?8, ?9, ?10)
         """,
         file.Id, volumeId, file.Location, file.Format, file.External, size, facts.AllocatedBytes, facts.Length, facts.ModifiedAt, DateTimeOffset.UtcNow);
+
+    /// <summary>A layer that is frozen from its first moment on: the base of a clone.</summary>
+    public void MakeFrozen(long id, long volumeId, LayerFacts facts)
+    {
+        database.Execute("UPDATE layer SET volume_id = ?2, operation_id = NULL WHERE id = ?1", id, volumeId);
+        Freeze(id, facts);
+    }
 
     public void MakeHead(long id, long volumeId) =>
         database.Execute("UPDATE layer SET state = 1, volume_id = ?2, operation_id = NULL WHERE id = ?1", id, volumeId);

@@ -75,13 +75,37 @@ internal sealed record VolumeSnapshotRow(
 
 internal sealed record OperationRow(
     long Id, Guid Uid, OperationKind Kind, string Target, OperationState State, long BytesDone, long BytesTotal,
-    DateTimeOffset StartedAt, DateTimeOffset? EndedAt, int ProcessId, string? Error)
+    DateTimeOffset StartedAt, DateTimeOffset? EndedAt, int ProcessId, string? Error, long Rate = 0, OperationWish Wanted = OperationWish.None)
 {
-    public const string Columns = "o.id, o.uid, o.kind, o.target, o.state, o.bytes_done, o.bytes_total, o.started_at, o.ended_at, o.process_id, o.error";
+    public const string Columns = "o.id, o.uid, o.kind, o.target, o.state, o.bytes_done, o.bytes_total, o.started_at, o.ended_at, o.process_id, o.error, o.rate, o.wanted";
 
     public static OperationRow Read(SqliteDataReader r) => new(
         r.GetInt64(0), r.Id(1), (OperationKind)r.GetInt32(2), r.GetString(3), (OperationState)r.GetInt32(4), r.GetInt64(5), r.GetInt64(6),
-        r.Time(7)!.Value, r.Time(8), r.GetInt32(9), r.Text(10));
+        r.Time(7)!.Value, r.Time(8), r.GetInt32(9), r.Text(10), r.GetInt64(11), (OperationWish)r.GetInt32(12));
+}
+
+/// <summary>What another session asks of the owner of a running operation.</summary>
+internal enum OperationWish
+{
+    None,
+
+    /// <summary>To rest.</summary>
+    Pause,
+
+    /// <summary>To stop; what is usable stays.</summary>
+    Stop,
+
+    /// <summary>To stop, and to leave nothing.</summary>
+    Discard,
+}
+
+internal sealed record CopyRow(
+    long OperationId, long Batch, long VolumeId, long LayerId, long SourceId, string Location, long CopiedTo, long? MaxRate, int? MaxConcurrency)
+{
+    public const string Columns = "c.operation_id, c.batch, c.volume_id, c.layer_id, c.source_id, c.location, c.copied_to, c.max_rate, c.max_concurrency";
+
+    public static CopyRow Read(SqliteDataReader r) => new(
+        r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetString(5), r.GetInt64(6), r.Long(7), (int?)r.Long(8));
 }
 
 internal static class ReaderExtensions

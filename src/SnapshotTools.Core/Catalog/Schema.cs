@@ -64,6 +64,21 @@ internal static class Schema
         CREATE TABLE unpublished(volume_id INTEGER PRIMARY KEY);
         CREATE TABLE garbage(location TEXT PRIMARY KEY) WITHOUT ROWID;
         """,
+
+        """
+        -- wanted: what another session asks the owner of a running operation for (see OperationWish)
+        ALTER TABLE operation ADD COLUMN rate INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE operation ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;
+
+        -- A clone's frozen layer that is to be filled. The data goes into a file of its own (location), which takes the layer's
+        -- place when it is complete; all of the disk before copied_to is durable in it.
+        CREATE TABLE copy(
+          operation_id INTEGER PRIMARY KEY REFERENCES operation(id), batch INTEGER NOT NULL, volume_id INTEGER NOT NULL REFERENCES volume(id),
+          layer_id INTEGER NOT NULL UNIQUE REFERENCES layer(id), source_id INTEGER NOT NULL REFERENCES volume(id), location TEXT NOT NULL,
+          copied_to INTEGER NOT NULL DEFAULT 0, max_rate INTEGER, max_concurrency INTEGER);
+        CREATE INDEX copy_volume ON copy(volume_id);
+        CREATE INDEX copy_source ON copy(source_id);
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

@@ -13,6 +13,7 @@ internal sealed class StoreCatalog : IDisposable
         Machines = new MachineTable(database);
         Snapshots = new SnapshotTable(database);
         Operations = new OperationTable(database);
+        Copies = new CopyTable(database);
     }
 
     public Database Database { get; }
@@ -26,6 +27,8 @@ internal sealed class StoreCatalog : IDisposable
     public SnapshotTable Snapshots { get; }
 
     public OperationTable Operations { get; }
+
+    public CopyTable Copies { get; }
 
     /// <summary>The store's id.</summary>
     public Guid StoreId { get; private set; }

@@ -5,8 +5,14 @@ using SnapshotTools.IO;
 namespace SnapshotTools.Core.Engine;
 
 /// <summary>What every command of one open store works with.</summary>
-internal sealed record EngineContext(string Store, StoreCatalog Catalog, IStoragePlane Storage, IFileSystem Files, StoreLocks Locks, IComputePlane? Compute)
+internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, IStoragePlane Storage, IFileSystem Files, StoreLocks Locks, IComputePlane? Compute)
 {
+    /// <summary>The store's directory.</summary>
+    public string Store => Paths.Directory;
+
+    /// <summary>The same store with a connection to the catalog of its own, for another thread; disposing the catalog closes it.</summary>
+    public EngineContext Fork() => this with { Catalog = StoreCatalog.Open(Files, Paths.Catalog) };
+
     public Database Database => Catalog.Database;
 
     /// <summary>The VM of a name or id.</summary>

@@ -142,6 +142,7 @@ internal static class Models
         State = row.State,
         BytesDone = row.BytesDone,
         BytesTotal = row.BytesTotal,
+        BytesPerSecond = row.Rate,
         StartedAt = row.StartedAt,
         EndedAt = row.EndedAt,
         ProcessId = row.ProcessId,

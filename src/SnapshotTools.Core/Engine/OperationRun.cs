@@ -13,6 +13,7 @@ internal sealed class OperationRun : IDisposable
     private readonly EngineContext _context;
     private readonly OperationRow _row;
     private readonly IDisposable _alive;
+    private readonly CancellationTokenSource _stop;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private Exception? _failure;
     private bool _ended;
@@ -23,11 +24,15 @@ internal sealed class OperationRun : IDisposable
         _row = row;
         _alive = alive;
         Options = options;
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(options.Cancellation);
     }
 
     public RunOptions Options { get; }
 
-    public CancellationToken Cancellation => Options.Cancellation;
+    /// <summary>Its row in the catalog.</summary>
+    public long RowId => _row.Id;
+
+    public CancellationToken Cancellation => _stop.Token;
 
     /// <summary>Writes the operation down, together with what <paramref name="prepare"/> wants to be known of before it exists.</summary>
     public static OperationRun Begin(EngineContext context, OperationKind kind, string target, RunOptions options, Action<long>? prepare = null)
@@ -120,22 +125,18 @@ internal sealed class OperationRun : IDisposable
         finally
         {
             _alive.Dispose();
+            _stop.Dispose();
         }
     }
 
     /// <summary>Takes back what an operation made and did not commit.</summary>
     public static void TakeBack(EngineContext context, OperationRow operation, OperationState state, string? error)
     {
-        var pending = context.Catalog.Layers.Pending(operation.Id);
-        if (Power.LiveHeads.KeepThoseInUse(context, pending))
-        {
-            context.Database.Write(() => context.Catalog.Operations.End(operation.Id, state, error));
-            return;
-        }
+        var pending = Power.LiveHeads.KeepThoseInUse(context, context.Catalog.Layers.Pending(operation.Id));
         context.Storage.Delete([.. pending.Select(l => l.Location)]);
         context.Database.Write(() =>
         {
-            foreach (var layer in pending) context.Catalog.Layers.Drop(layer, hasFile: false);
+            foreach (var layer in pending.OrderByDescending(l => l.Id)) context.Catalog.Layers.Drop(layer, hasFile: false);   // children before their parents
             if (operation.Kind == OperationKind.Resize) FollowSize(context, operation.Target);
             context.Catalog.Operations.End(operation.Id, state, error);
         });
@@ -155,7 +156,15 @@ internal sealed class OperationRun : IDisposable
     private void SaveProgress(long done, long total)
     {
         // The reporter may be called from a worker thread while the connection is idle: the copy is what this thread waits for.
-        lock (_context.Database) _context.Database.Write(() => _context.Catalog.Operations.SetProgress(_row.Id, done, total), durable: false);
+        lock (_context.Database)
+        {
+            bool isUnwanted = _context.Database.Write(() =>
+            {
+                _context.Catalog.Operations.SetProgress(_row.Id, done, total);
+                return _context.Catalog.Operations.Get(_row.Id).Wanted == OperationWish.Stop;
+            }, durable: false);
+            if (isUnwanted) _stop.Cancel();
+        }
     }
 
     private sealed class Reporter(Action<long> report) : IProgress<long>

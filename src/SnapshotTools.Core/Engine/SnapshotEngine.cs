@@ -70,7 +70,7 @@ public sealed class SnapshotEngine : IDisposable
         var catalog = StoreCatalog.Open(files, paths.Catalog);
         try
         {
-            var context = new EngineContext(paths.Directory, catalog, storage, files, new StoreLocks(files, paths.Locks), compute);
+            var context = new EngineContext(paths, catalog, storage, files, new StoreLocks(files, paths.Locks), compute);
             new Settling(context, log).Run(Boot.Id);
             return new SnapshotEngine(context);
         }

@@ -24,6 +24,9 @@ public sealed record SnapshotOperation
     /// <summary>Bytes to be moved in all; 0 when nothing is copied.</summary>
     public long BytesTotal { get; init; }
 
+    /// <summary>Bytes per second of late; 0 when nothing is copied at the moment.</summary>
+    public long BytesPerSecond { get; init; }
+
     /// <summary>0 to 100.</summary>
     public int PercentComplete => State == OperationState.Completed ? 100 : BytesTotal <= 0 ? 0 : (int)Math.Min(99, BytesDone * 100 / BytesTotal);
 
@@ -64,7 +67,7 @@ public enum OperationKind
     /// <summary>Copies an image into the store.</summary>
     Import,
 
-    /// <summary>Makes a clone and copies its data.</summary>
+    /// <summary>Makes clones; their data is copied by operations of their own.</summary>
     Clone,
 
     /// <summary>Changes a volume's size.</summary>
@@ -72,6 +75,9 @@ public enum OperationKind
 
     /// <summary>Starts, stops, pauses or resumes a VM.</summary>
     Power,
+
+    /// <summary>Copies a clone's data behind it, so that it no longer needs its source.</summary>
+    Copy,
 }
 
 /// <summary>How far an operation is.</summary>

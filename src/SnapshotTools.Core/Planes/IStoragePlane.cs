@@ -69,6 +69,25 @@ public interface IStoragePlane : IDisposable
     /// Can be interrupted at any byte and begun again: the child reads the same throughout.</summary>
     void MergeDown(LayerFile layer, LayerFile child, LayerFile? parent, LayerIdentity childIdentity, IProgress<long>? progress, CancellationToken cancellation);
 
+    /// <summary>Bytes of data, without holes and zeroes, that a layer and its chain show.</summary>
+    long DataBytesOf(LayerFile layer);
+
+    /// <summary>Copies what a layer and its chain read as into a file of its own, which lies on nothing. The layer is only read, and
+    /// its readers and the writers of layers over it are not disturbed. An interrupted copy goes on from where it was durable.</summary>
+    /// <param name="layer">A frozen layer.</param>
+    /// <param name="copy">The file, with the identity that it will have in the layer's place; it may be there from an interrupted copy.</param>
+    /// <param name="options">Where to go on, and in what steps.</param>
+    /// <param name="progress">Is told on the copying threads, which wait for it.</param>
+    /// <param name="cancellation">Ends the copy; what is durable stays.</param>
+    void CopyLayer(LayerFile layer, NewLayer copy, LayerCopyOptions options, IProgress<LayerCopyProgress>? progress, CancellationToken cancellation);
+
+    /// <summary>Puts a complete copy into a layer's place, in one step: who opens the layer from then on finds the copy, and who has it
+    /// open goes on with the file that was there.</summary>
+    void PutInPlace(LayerFile copy, LayerFile layer);
+
+    /// <summary>Whether a layer lies on nothing.</summary>
+    bool StandsAlone(LayerFile layer);
+
     /// <summary>Looks at an image outside of the store without reading its data.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ImageRefused"/>, <see cref="ErrorIds.ImageNotFound"/> or <see cref="ErrorIds.ImageInUse"/>.</exception>
     ImageFacts Inspect(ImageSource source);
@@ -244,6 +263,18 @@ public sealed record VmConfiguration
 /// <param name="Length">Bytes of the file.</param>
 /// <param name="ModifiedAt">When it was last changed.</param>
 public sealed record LayerFacts(long AllocatedBytes, long Length, DateTimeOffset ModifiedAt);
+
+/// <summary>How a layer is copied.</summary>
+/// <param name="From">All of the disk before this offset is durable in the copy already; 0 begins anew.</param>
+/// <param name="CheckpointBytes">The copy is made durable after so many bytes each.</param>
+/// <param name="StepBytes">No more is copied at once, so that it can be slowed down and stopped; 0 leaves it to the plane.</param>
+public sealed record LayerCopyOptions(long From, long CheckpointBytes, long StepBytes = 0);
+
+/// <summary>How far a copy of a layer is.</summary>
+/// <param name="DoneBytes">Bytes copied by this call.</param>
+/// <param name="TotalBytes">Bytes that this call has to copy.</param>
+/// <param name="DurableTo">All of the disk before this offset is durable in the copy.</param>
+public readonly record struct LayerCopyProgress(long DoneBytes, long TotalBytes, long DurableTo);
 
 /// <summary>What a merge of two layers would copy.</summary>
 /// <param name="UpBytes">Into the child.</param>

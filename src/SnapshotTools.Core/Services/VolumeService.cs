@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Volumes;
 
 namespace SnapshotTools.Core;
@@ -28,6 +29,9 @@ public sealed class VolumeService
 
     /// <summary>Makes a volume: empty, from an image, over an adopted image, or over a snapshot's layer.</summary>
     public PlannedOperation<VmVolume> Create(NewVolumeRequest request) => new CreateVolume(_context, request).Prepare();
+
+    /// <summary>Makes clones of volumes, all of one instant and usable at once. Their data is copied by <see cref="OperationService.Run"/>, or by a worker.</summary>
+    public PlannedOperation<CloneResult> Clone(CloneRequest request) => new CloneVolumes(_context, request).Prepare();
 
     /// <summary>Changes a volume's size in bytes.</summary>
     public PlannedOperation<VmVolume> Resize(string volume, long newSize, bool allowShrink) => new ResizeVolume(_context, volume, newSize, allowShrink).Prepare();

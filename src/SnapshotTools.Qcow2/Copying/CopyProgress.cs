@@ -23,6 +23,10 @@ public sealed record CopyOptions
     /// <summary>Where the copy begins.</summary>
     internal long Start => ResumeOffset ?? 0;
 
+    /// <summary>The most that is copied at once by one thread, so that a copy can be slowed down by those whom it reports to; 0 chooses by
+    /// what is fast. Never less than a cluster.</summary>
+    public long MaxStepBytes { get; init; }
+
     /// <summary>Makes the target durable after so many bytes, and only then moves <see cref="CopyProgress.ResumeOffset"/> on; 0 does so at the end only.</summary>
     public long CheckpointBytes { get; init; }
 }

@@ -105,7 +105,7 @@ public static class ImageCopy
     private static void Run(
         IDiskImage source, IEnumerable<MapExtent> data, ICopyTarget target, CopyOptions options, IProgress<CopyProgress>? progress, CancellationToken cancellation)
     {
-        StepTransfer transfer = new(source, target, options.DetectZeroes);
+        StepTransfer transfer = new(source, target, options.DetectZeroes, options.MaxStepBytes);
         new ParallelSteps(CopySource.Steps(data, transfer), transfer.Do, transfer.BufferBytes, options, target.Flush)
             .Run(progress, progress is null ? 0 : data.Sum(e => e.Count), cancellation);
     }

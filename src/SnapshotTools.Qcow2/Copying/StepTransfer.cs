@@ -1,3 +1,4 @@
+using System.Numerics;
 using SnapshotTools.IO;
 
 namespace SnapshotTools.Qcow2;
@@ -6,13 +7,16 @@ namespace SnapshotTools.Qcow2;
 /// <param name="source">The image that is read.</param>
 /// <param name="target">Where the data goes.</param>
 /// <param name="detectZeroes">Whether units of zeroes are left out. Only where the target reads as zeroes already.</param>
-internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool detectZeroes)
+/// <param name="maxStep">The longest step; 0 leaves it to what is fast.</param>
+internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool detectZeroes, long maxStep = 0)
 {
     // A step of the kernel need not pass through a buffer.
     private const long KernelStep = 64L << 20;
     private const int BufferStep = 4 << 20;
     private const int ZeroBlock = 4096;
 
+    // Whole units, and a power of two as all steps are.
+    private readonly long _maxStep = maxStep <= 0 ? long.MaxValue : Math.Max((long)BitOperations.RoundUpToPowerOf2((ulong)maxStep + 1) / 2, target.UnitSize);
     private volatile bool _kernelCopied;
     private volatile bool _kernelRefused;
 
@@ -20,7 +24,7 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
     public int BufferBytes { get; } = Math.Max(BufferStep, target.UnitSize);
 
     /// <summary>How long the next step should be; steps begin and end at multiples of it where they can.</summary>
-    public long StepBytes => _kernelCopied ? KernelStep : BufferBytes;
+    public long StepBytes => Math.Min(_kernelCopied ? KernelStep : BufferBytes, _maxStep);
 
     /// <summary>Whether a step may lie in several places of the source.</summary>
     public bool JoinsExtents => _kernelRefused || detectZeroes;

@@ -84,6 +84,7 @@ public sealed class PowerCutTests(ITestOutputHelper output) : IDisposable
                 string found = StoreScenario.StateOf(engine);
                 Assert.True(found == before || found == after, $"the store reads as neither:\n{found}\nbefore:\n{before}\nafter:\n{after}");
                 isBefore = found == before;
+                StoreScenario.EndCopies(engine);
                 engine.Optimize().Run();
                 StoreScenario.AssertClean(engine);
                 if (isBefore) act(engine, _scenario);   // what was not done can be done

@@ -31,6 +31,9 @@ internal sealed class StoreScenario : IDisposable
         ["new volume"] = (e, _) => e.Volumes.Create(new NewVolumeRequest { Name = "new", SizeBytes = 1 << 20 }).Run(),
         ["import"] = (e, s) => e.Volumes.Create(new NewVolumeRequest { Name = "new", ImagePath = s.Image }).Run(),
         ["linked volume"] = (e, _) => e.Volumes.Create(new NewVolumeRequest { Name = "new", FromVolumeSnapshot = e.VolumeSnapshots.Get("os", "a").Id }).Run(),
+        ["linked clones"] = (e, _) => e.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("os"), new CloneSource("db")], Linked = true }).Run(),
+        ["clone"] = (e, _) => Copy(e, new CloneSource("os", e.VolumeSnapshots.Get("os", "b").Id)),
+        ["clone of the present"] = (e, _) => Copy(e, new CloneSource("db")),
         ["new VM"] = (e, _) => e.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("spare")] }).Run(),
         ["resize"] = (e, _) => e.Volumes.Resize("spare", 2 << 20, false).Run(),
         ["remove volume"] = (e, _) => e.Volumes.Remove("spare", false).Run(),
@@ -90,6 +93,13 @@ internal sealed class StoreScenario : IDisposable
         Assert.Equal(engine.GetStore().VolumeCount, Directory.GetFiles(Path.Combine(store, "volumes")).Length);
     }
 
+    /// <summary>Ends the copies that a fault or a kill has interrupted.</summary>
+    public static void EndCopies(SnapshotEngine engine)
+    {
+        foreach (var open in engine.Operations.Find().Where(o => o is { Kind: OperationKind.Copy, State: not OperationState.Completed }))
+            Assert.Equal(OperationState.Completed, engine.Operations.Run([engine.Operations.Resume(open.Id).Id])[0].State);
+    }
+
     /// <summary>Makes a store believe that the machine was restarted since it was last open.</summary>
     public static void ForgetBoot(string store)
     {
@@ -101,6 +111,9 @@ internal sealed class StoreScenario : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    private static void Copy(SnapshotEngine engine, CloneSource source) =>
+        engine.Operations.Run([.. engine.Volumes.Clone(new CloneRequest { Sources = [source] }).Run().Copies.Select(o => o.Id)]);
 
     /// <summary>A VM with two disks, two snapshots and a present of its own, and a volume that nobody has.</summary>
     private void Prepare()

@@ -9,11 +9,12 @@ namespace SnapshotTools.Core.Engine.Power;
 internal static class LiveHeads
 {
     /// <summary>Makes pending layers the heads of their volumes when a running machine writes to them, or one that has ended has written to them.</summary>
-    /// <returns>False when nothing was written to any of them, so that they can be deleted.</returns>
-    public static bool KeepThoseInUse(EngineContext context, List<LayerRow> pending)
+    /// <returns>The others, which nothing was written to, so that they can be deleted.</returns>
+    public static List<LayerRow> KeepThoseInUse(EngineContext context, List<LayerRow> pending)
     {
-        var heads = pending.FindAll(l => l.VolumeId is null && l.ParentId is { } id && context.Catalog.Layers.Get(id).State == LayerState.Head);
-        if (heads.Count == 0 || !heads.Exists(l => IsInUse(context, l))) return false;
+        // The base of a clone lies on a head as well; it is in no machine, and nothing is in it.
+        var heads = pending.FindAll(l => l.VolumeId is null && l.ParentId is { } id && context.Catalog.Layers.Get(id).State == LayerState.Head && IsInUse(context, l));
+        if (heads.Count == 0) return pending;
         var replaced = heads.ConvertAll(l => context.Catalog.Layers.Get(l.ParentId!.Value));
         var facts = replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
         context.Database.Write(() =>
@@ -33,7 +34,7 @@ internal static class LiveHeads
             context.Storage.Publish(volume.Name, heads[i].File);
             context.Database.Write(() => context.Catalog.Layers.SetPublished(volume.Id), durable: false);
         }
-        return true;
+        return pending.FindAll(l => !heads.Exists(h => h.Id == l.Id));
     }
 
     private static bool IsInUse(EngineContext context, LayerRow layer)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine.Snapshots;
@@ -38,6 +39,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         _isRunning = Context.StateOf(_vm) is VmState.Running or VmState.Paused;
         if (_isRunning && !request.StopVm) throw MustBeStopped();
         foreach (var part in _parts) LayerFiles.Measure(Storage, Catalog.Layers.Get(part.LayerId));
+        foreach (var part in _parts) CopyRules.RequireNoCopy(Context, Catalog.Volumes.Get(part.VolumeId), "restored");
         return PlanRestore();
     }
 

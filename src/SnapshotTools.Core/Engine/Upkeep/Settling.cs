@@ -12,12 +12,12 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     /// <summary>Settles; finding nothing to do costs two queries.</summary>
     public void Run(string bootId)
     {
-        bool isSettled = context.Catalog.GetBootId() == bootId && context.Catalog.Operations.Open().Count == 0
+        bool isSettled = context.Catalog.GetBootId() == bootId && context.Catalog.Operations.Running().Count == 0
             && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0;
         if (isSettled) return;
         using var alone = context.Locks.TryAcquire(LockKey.Store);
         if (alone is null) return;   // somebody else is settling
-        foreach (var operation in context.Catalog.Operations.Open()) TakeBackIfDead(operation);
+        foreach (var operation in context.Catalog.Operations.Running()) TakeBackIfDead(operation);
         foreach (long volumeId in context.Catalog.Layers.VolumesWithUnneededLayers()) Collect(volumeId);
         bool isNewBoot = context.Catalog.GetBootId() != bootId;
         var unpublished = context.Catalog.Layers.Unpublished();
@@ -35,6 +35,12 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
         if (mine is null) return;   // its process is alive
+        if (context.Catalog.Copies.Find(operation.Id) is { } copy)
+        {
+            Clones.VolumeCopy.Settle(context, operation, copy);
+            log?.Invoke($"Operation '{operation.Kind} {operation.Target}' was interrupted. It goes on: Resume-SnapshotOperation {operation.Uid}");
+            return;
+        }
         OperationRun.TakeBack(context, operation, OperationState.Interrupted, $"Process {operation.ProcessId} ended before the operation did.");
         log?.Invoke($"Operation '{operation.Kind} {operation.Target}' of {operation.StartedAt:u} was interrupted; what it had not committed was taken back.");
     }

@@ -53,7 +53,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
     private void FindStrangers(List<StoreFinding> findings)
     {
         var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
-        var known = context.Catalog.Layers.All().Select(l => l.Location).Concat(context.Catalog.Layers.Garbage()).ToHashSet(StringComparer.Ordinal);
+        var known = context.Catalog.Layers.All().Select(l => l.Location).Concat(context.Catalog.Layers.Garbage()).Concat(context.Catalog.Copies.All().Select(c => c.Location)).ToHashSet(StringComparer.Ordinal);
         foreach (string location in locations.Where(l => !known.Contains(l)))
             findings.Add(new StoreFinding(FindingSeverity.Warning, "FileUnknown", location, "The catalog does not know this file. If nothing of yours put it there, it can be deleted."));
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.VolumeSnapshots;
 
@@ -17,6 +18,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
     {
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
+        CopyRules.RequireNoCopy(Context, _volume, "restored");
         _snapshot = ResolveOwn();
         var layer = Catalog.Layers.Get(_snapshot.LayerId);
         LayerFiles.Measure(Storage, layer);

@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.Volumes;
 
@@ -14,6 +15,7 @@ internal sealed class ResizeVolume(EngineContext context, string volumeName, lon
     {
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
+        CopyRules.RequireNoCopy(Context, _volume, "resized");
         _head = Catalog.Layers.Get(_volume.HeadId);
         if (newSize <= 0 || newSize % 512 != 0)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A size of {newSize} bytes cannot be used: it must be a positive multiple of 512.", _volume.Name);

@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.Volumes;
 
@@ -54,6 +55,7 @@ internal sealed class OverwriteVolume(EngineContext context, string volumeName, 
     {
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
+        CopyRules.RequireNoCopy(Context, _volume, "overwritten");
         _head = Catalog.Layers.Get(_volume.HeadId);
         var image = Storage.Inspect(source);
         if (image.VirtualSize != _volume.Size)

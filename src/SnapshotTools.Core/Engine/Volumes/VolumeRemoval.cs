@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.Volumes;
 
@@ -7,12 +8,13 @@ internal static class VolumeRemoval
 {
     /// <summary>What is deleted and lost.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/> or <see cref="ErrorIds.VolumeHasSnapshots"/>.</exception>
-    public static OperationPlan Plan(EngineContext context, IReadOnlyList<VolumeRow> volumes, string summary, bool removeSnapshots)
+    public static OperationPlan Plan(EngineContext context, IReadOnlyList<VolumeRow> volumes, string summary, bool removeSnapshots, bool isDiscarded = false)
     {
         var steps = new List<PlanStep>();
         var lost = new List<string>();
         foreach (var volume in volumes)
         {
+            if (!isDiscarded) CopyRules.RequireNoCopy(context, volume, "removed");
             var layers = context.Catalog.Layers.OfVolume(volume.Id);
             RequireNoClones(context, volume, layers);
             var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id);
@@ -38,6 +40,12 @@ internal static class VolumeRemoval
         {
             context.Catalog.Snapshots.OfVolume(volume.Id).ForEach(context.Catalog.Snapshots.DeleteVolumeSnapshot);
             var layers = context.Catalog.Layers.OfVolume(volume.Id);
+            foreach (var copy in context.Catalog.Copies.OfVolume(volume.Id).Where(c => c.VolumeId == volume.Id))
+            {
+                // Of an operation that failed: one that has not ended is in the way of a removal.
+                context.Catalog.Layers.AddGarbage(copy.Location);
+                context.Catalog.Copies.Delete(copy.OperationId);
+            }
             layers.ForEach(l => context.Catalog.Layers.SetParent(l.Id, null));
             layers.ForEach(l => context.Catalog.Layers.Drop(l));
             context.Catalog.Layers.AddGarbage(context.Storage.PublishedLocation(volume.Name));

@@ -1,0 +1,92 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Clones;
+
+/// <summary>Runs copies in this process, several at once if that is wanted, and waits for those that another process runs.</summary>
+internal sealed class CopyRunner(EngineContext context, RunOptions options)
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Works on copies until each has ended or rests.</summary>
+    /// <exception cref="SnapshotException">Why the first one failed; the others have ended by then.</exception>
+    public List<OperationRow> Run(IReadOnlyList<OperationRow> operations)
+    {
+        int atOnce = Math.Min(operations.Count, operations.Min(o => context.Catalog.Copies.Find(o.Id)?.MaxConcurrency ?? 1));
+        if (atOnce <= 1) RunAll(operations, o => RunOne(context, o));
+        else
+        {
+            using var free = new SemaphoreSlim(atOnce);
+            var tasks = operations.Select(o => Task.Run(() =>
+            {
+                free.Wait();
+                var mine = context.Fork();
+                try
+                {
+                    RunOne(mine, o);
+                }
+                finally
+                {
+                    mine.Catalog.Dispose();
+                    free.Release();
+                }
+            })).ToList();
+            RunAll(tasks, t => t.GetAwaiter().GetResult());
+        }
+        return [.. operations.Select(o => context.Catalog.Operations.Get(o.Id))];
+    }
+
+    private void RunOne(EngineContext mine, OperationRow operation)
+    {
+        try
+        {
+            VolumeCopy.Run(mine, operation, options);
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.OperationState)
+        {
+            Wait(mine, operation, options);   // a worker was faster
+        }
+    }
+
+    /// <summary>Waits until an operation has ended or rests; one whose process is dead is said to be interrupted.</summary>
+    public static OperationRow Wait(EngineContext context, OperationRow operation, RunOptions options)
+    {
+        while (true)
+        {
+            var now = context.Catalog.Operations.Get(operation.Id);
+            if (now.State is not (OperationState.Pending or OperationState.Running)) return now;
+            options.Progress?.Report(new OperationProgress($"{now.Kind} {now.Target}", now.BytesDone, now.BytesTotal));
+            if (now.State == OperationState.Running) SettleIfDead(context, now);
+            options.Cancellation.WaitHandle.WaitOne(PollInterval);
+            options.Cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static void SettleIfDead(EngineContext context, OperationRow operation)
+    {
+        using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
+        if (mine is null || context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;
+        if (context.Catalog.Copies.Find(now.Id) is { } copy) VolumeCopy.Settle(context, now, copy);
+        else OperationRun.TakeBack(context, now, OperationState.Interrupted, $"Process {now.ProcessId} ended before the operation did.");
+    }
+
+    private static void RunAll<T>(IReadOnlyList<T> items, Action<T> run)
+    {
+        Exception? first = null;
+        foreach (var item in items)
+        {
+            try
+            {
+                run(item);
+            }
+            catch (OperationCanceledException)
+            {
+                throw;
+            }
+            catch (Exception error)
+            {
+                first ??= error;
+            }
+        }
+        if (first is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
+    }
+}
