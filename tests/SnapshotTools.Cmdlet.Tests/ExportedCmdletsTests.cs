@@ -8,6 +8,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
 {
     private static readonly string[] Expected =
     [
+        "Copy-Volume: Low -> VmVolume, OperationPlan",
         "Dismount-VmVolume: Medium -> VmInstance, OperationPlan",
         "Get-SnapshotOperation: - -> SnapshotOperation",
         "Get-SnapshotStore: - -> StoreInfo",
@@ -68,7 +69,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
 
     [Fact]
     public void The_silent_have_PassThru() => Assert.Equal(
-        ["Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore"],
+        ["Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore"],
         Texts("Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not $_.Parameters.ContainsKey('PassThru') } | % Name | Sort-Object"));
 
     [Fact]

@@ -96,11 +96,14 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
             run.Fail(error);
             throw;
         }
-        foreach (var (_, head) in frozen) context.Storage.SetFrozen(head.File, true);
-        foreach (var entry in _entries.Where(e => e.BaseLayer is not null)) context.Storage.SetFrozen(entry.BaseLayer!.File, true);
-        heads.Publish();
-        foreach (var entry in _entries) context.Storage.Publish(entry.Name, entry.Head.File);
-        context.Database.Write(() => _entries.ForEach(e => Catalog.Layers.SetPublished(e.VolumeId)), durable: false);
+        run.Afterwards(() =>
+        {
+            foreach (var (_, head) in frozen) context.Storage.SetFrozen(head.File, true);
+            foreach (var entry in _entries.Where(e => e.BaseLayer is not null)) context.Storage.SetFrozen(entry.BaseLayer!.File, true);
+            heads.Publish();
+            foreach (var entry in _entries) context.Storage.Publish(entry.Name, entry.Head.File);
+            context.Database.Write(() => _entries.ForEach(e => Catalog.Layers.SetPublished(e.VolumeId)), durable: false);
+        });
     }
 
     /// <summary>What was made.</summary>

@@ -45,6 +45,10 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
         {
             Wait(mine, operation, options);   // a worker was faster
         }
+        catch (IOException error)
+        {
+            throw new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"Operation '{operation.Kind} {operation.Target}' could not be begun: {error.Message} When the cause is gone, go on: Resume-SnapshotOperation {operation.Uid}", operation.Uid, cause: error);
+        }
     }
 
     /// <summary>Waits until an operation has ended or rests; one whose process is dead is said to be interrupted.</summary>

@@ -216,11 +216,18 @@ internal sealed class VolumeCopy
     /// <summary>The source's frozen layer goes if nobody else needs it, and the clone's two layers become one. What is busy is left for later.</summary>
     private void Collect()
     {
-        foreach (long id in new[] { _copy.SourceId, _copy.VolumeId })
+        try
         {
-            using var mine = _context.Locks.TryAcquire(LockKey.Volume(id));
-            if (mine is null) _options.Log?.Invoke($"volume '{Catalog.Volumes.Get(id).Name}' is busy; what it does not need any more goes later");
-            else new Collecting(_context).RunAfter(_operation.Target, [id], _options with { Warn = _options.Log });
+            foreach (long id in new[] { _copy.SourceId, _copy.VolumeId })
+            {
+                using var mine = _context.Locks.TryAcquire(LockKey.Volume(id));
+                if (mine is null) _options.Log?.Invoke($"volume '{Catalog.Volumes.Get(id).Name}' is busy; what it does not need any more goes later");
+                else new Collecting(_context).RunAfter(_operation.Target, [id], _options with { Warn = _options.Log });
+            }
+        }
+        catch (IOException error)
+        {
+            _options.Log?.Invoke($"what is not needed any more goes later: {error.Message}");
         }
     }
 
