@@ -14,6 +14,8 @@ internal static class Catalogue
         .. CloneRows.All,
         .. InspectRows.All,
         .. ReadRows.All,
+        .. LiveRows.All,
+        .. CheckpointRows.All,
         .. SessionRows.All,
     ];
 
