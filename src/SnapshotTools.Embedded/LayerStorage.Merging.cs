@@ -10,6 +10,14 @@ namespace SnapshotTools.Embedded;
 /// </summary>
 internal sealed partial class LayerStorage
 {
+    public string NameAsBase(LayerFile layer) => StoreLayout.ReferenceTo(layer);
+
+    public string? BaseNameOf(LayerFile layer)
+    {
+        using var image = OpenAlone(layer, write: false);
+        return image.BackingFile;
+    }
+
     public MergeCost EstimateMerge(LayerFile layer, LayerFile child)
     {
         using var lower = OpenAlone(layer, write: false);

@@ -74,7 +74,14 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
         foreach (string location in locations)
         {
             string path = layout.PathOf(location);
-            if (files.Stat(path) is not null) files.Delete(path);
+            try
+            {
+                if (files.Stat(path) is not null) files.Delete(path);
+            }
+            catch (FileNotFoundException)
+            {
+                // Another process was at the same, which is what was wanted.
+            }
         }
         // The catalog forgets these files next, and must not be ahead of the disk.
         foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct()) files.SyncDirectory(folder);

@@ -68,6 +68,13 @@ internal sealed class LayerTable(Database database)
         Freeze(id, facts);
     }
 
+    /// <summary>Writes down a memory file that an operation is about to make: it goes with the operation, unless that ends well.</summary>
+    public void InsertPendingMemory(long operationId, Guid id, string location) =>
+        InsertPending(operationId, null, null, new LayerFile(id, location, LayerFormat.Raw, External: false), 0);
+
+    /// <summary>A memory file that was pending is a snapshot's from now on.</summary>
+    public void KeepPendingMemory(string location) => database.Execute("DELETE FROM layer WHERE location = ?1 AND state = 0", location);
+
     public void MakeHead(long id, long volumeId) =>
         database.Execute("UPDATE layer SET state = 1, volume_id = ?2, operation_id = NULL WHERE id = ?1", id, volumeId);
 
@@ -80,6 +87,13 @@ internal sealed class LayerTable(Database database)
 
     /// <summary>Remembers that a merge of the layer was begun: should it be interrupted, the next one tidies up first.</summary>
     public void SetMerging(long id) => database.Execute("UPDATE layer SET is_merging = 1 WHERE id = ?1", id);
+
+    /// <summary>The merge of the layer that was begun has been looked after.</summary>
+    public void SetNotMerging(long id) => database.Execute("UPDATE layer SET is_merging = 0 WHERE id = ?1", id);
+
+    /// <summary>The layers of a volume whose merge was begun and not ended.</summary>
+    public List<LayerRow> Merging(long volumeId) =>
+        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.volume_id = ?1 AND l.is_merging = 1 AND l.state = 2", LayerRow.Read, volumeId);
 
     public void SetParent(long id, long? parentId) => database.Execute("UPDATE layer SET parent_id = ?2 WHERE id = ?1", id, parentId);
 

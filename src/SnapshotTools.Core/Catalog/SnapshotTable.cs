@@ -43,6 +43,9 @@ internal sealed class SnapshotTable(Database database)
         database.Execute("DELETE FROM vm_snapshot WHERE id = ?1", s.Id);
     }
 
+    /// <summary>Snapshots of one layer are from now on of another, which reads the same.</summary>
+    public void MoveToLayer(long layerId, long otherId) => database.Execute("UPDATE volume_snapshot SET layer_id = ?2 WHERE layer_id = ?1", layerId, otherId);
+
     public List<long> Children(long id) => database.Query("SELECT id FROM vm_snapshot WHERE parent_id = ?1", r => r.GetInt64(0), id);
 
     public VolumeSnapshotRow? FindVolumeSnapshot(long id) =>

@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine;
 
@@ -62,19 +63,22 @@ internal sealed class Collecting(EngineContext context)
     {
         foreach (long volumeId in volumeIds)
         {
+            var live = new LiveMerging(context, run);
+            LiveMerging.Settle(context, volumeId);
             var plan = LayerCollector.Plan(Layers.ForCollector(volumeId));
             if (plan.Deletes.Count > 0) context.Database.Write(() => DropDeleted(plan));
-            foreach (var (layer, child) in plan.Merges)
+            while (LayerCollector.Plan(Layers.ForCollector(volumeId)).Merges is [var (layer, child), ..])
             {
                 run.Cancellation.ThrowIfCancellationRequested();
                 try
                 {
-                    Merge(context.Catalog.Volumes.Get(volumeId), Layers.Get(layer), Layers.Get(child), run);
+                    if (live.TryMerge(volumeId, Layers.Get(layer), Layers.Get(child)) || LiveMerging.Settle(context, volumeId)) DeleteGarbage();
+                    else Merge(context.Catalog.Volumes.Get(volumeId), Layers.Get(layer), Layers.Get(child), run);
                 }
                 catch (SnapshotException error) when (error.ErrorId == ErrorIds.ImageInUse)
                 {
                     run.Options.Warn?.Invoke($"{error.Message} Its layers are merged later: run Optimize-SnapshotStore when it is free.");
-                    break;   // what lies above was planned on the result of this merge
+                    break;   // what lies above would be planned on the result of this merge
                 }
             }
         }
@@ -152,7 +156,8 @@ internal sealed class Collecting(EngineContext context)
 
     /// <summary>A layer whose file is gone was merged down by a process that died before it could say so.</summary>
     private MergeCost Estimate(LayerRow layer, LayerRow child) =>
-        context.Storage.Measure(layer.File) is null ? new MergeCost(long.MaxValue, 0) : context.Storage.EstimateMerge(layer.File, child.File);
+        child.VolumeId is { } volumeId && context.IsInRunningVm(volumeId) ? LiveMerging.Estimate(context, layer, child)
+        : context.Storage.Measure(layer.File) is null ? new MergeCost(long.MaxValue, 0) : context.Storage.EstimateMerge(layer.File, child.File);
 
     private bool HasForeignChild(long layerId, long volumeId) => Layers.Children(layerId).Exists(c => c.VolumeId != volumeId);
 

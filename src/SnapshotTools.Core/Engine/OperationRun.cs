@@ -147,7 +147,7 @@ internal sealed class OperationRun : IDisposable
     {
         if (context.Catalog.Volumes.FindByName(volumeName) is not { } volume) return;
         var head = context.Catalog.Layers.Get(volume.HeadId);
-        context.Storage.Mend(head.File);
+        if (!Power.PoweredMachines.IsInRunningVm(context, volume.Id)) context.Storage.Mend(head.File);
         long size = context.Storage.SizeOf(head.File);
         context.Catalog.Volumes.SetSize(volume.Id, size);
         context.Catalog.Layers.SetSize(head.Id, size);

@@ -76,7 +76,32 @@ public interface IRunningMachine : IDisposable
 
     /// <summary>Makes the hypervisor open new heads beside the running disks, without using them yet. Disposing the result without a switch closes them again.</summary>
     ILiveSwitch PrepareSwitch(IReadOnlyList<LiveHead> heads, CancellationToken cancellation);
+
+    /// <summary>Merges two layers of a running disk under the guest. Whatever ends it, the disk reads the same throughout; when it
+    /// returns, the images that are left name each other as they lie, durably, and the hypervisor has let go of the layer that went.</summary>
+    /// <returns>False when no disk of the machine has these layers.</returns>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ImageInUse"/>: another program uses the layer that would be written.
+    /// <see cref="ErrorIds.ComputeFailed"/>: the hypervisor failed, or has ended.</exception>
+    bool TryMerge(LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Ends the merges that a session which is gone began and nobody waits for any more.</summary>
+    void EndAbandonedMerges();
+
+    /// <summary>Lets the guest see a larger disk.</summary>
+    /// <param name="head">The file that the disk writes to.</param>
+    /// <param name="size">The new size in bytes, which QEMU gives to the head itself.</param>
+    void Resize(string head, long size);
 }
+
+/// <summary>A merge of two layers of a running disk, of which one lies on the other.</summary>
+/// <param name="Layer">The file of the lower layer.</param>
+/// <param name="Child">The file of the one that lies on it.</param>
+/// <param name="Parent">The file of the one under both, with the name by which layers refer to it; null when there is none.</param>
+/// <param name="Above">Null merges up: the layer's data goes into the child, which then lies on the parent. A file merges down: the
+/// child, which is no head, goes into the layer, and the layer of this file, which lay on the child, then lies on it.</param>
+/// <param name="LayerName">The name by which layers refer to the lower layer.</param>
+/// <param name="BytesPerSecond">The throttle; 0 is none.</param>
+public sealed record LiveMerge(string Layer, string Child, (string Path, string Name)? Parent, string? Above, string LayerName, long BytesPerSecond);
 
 /// <summary>A new head for a running disk.</summary>
 /// <param name="PresentHead">The file that the disk writes to now.</param>

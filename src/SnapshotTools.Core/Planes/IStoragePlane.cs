@@ -58,6 +58,12 @@ public interface IStoragePlane : IDisposable
     /// <summary>Clears away what a process left that was killed while it changed a stable path.</summary>
     void TidyPublished();
 
+    /// <summary>The name by which a layer that lies on this one refers to it.</summary>
+    string NameAsBase(LayerFile layer);
+
+    /// <summary>The name of the base that a layer's file refers to now; null when it has none.</summary>
+    string? BaseNameOf(LayerFile layer);
+
     /// <summary>What merging a layer with its only child would copy in each direction.</summary>
     MergeCost EstimateMerge(LayerFile layer, LayerFile child);
 

@@ -53,6 +53,9 @@ public sealed record RunOptions
     /// <summary>Is told what its user should know although the operation succeeds, from any thread.</summary>
     public Action<string>? Warn { get; init; }
 
+    /// <summary>How many bytes a second a merge under a running guest may copy; 0 is as many as it can.</summary>
+    public long BytesPerSecond { get; init; }
+
     /// <summary>Stops the operation at the next safe point.</summary>
     public CancellationToken Cancellation { get; init; }
 }

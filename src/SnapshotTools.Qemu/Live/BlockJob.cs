@@ -20,6 +20,7 @@ public sealed class BlockJobException(string what, string reason) : IOException(
 /// </summary>
 public static class BlockJob
 {
+    private const string Prefix = "snapshottools-";
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan StallLimit = TimeSpan.FromMinutes(2);
@@ -91,10 +92,37 @@ public static class BlockJob
         return RunAsync(machine, "blockdev-mirror", arguments, complete: true, progress, cancellation);
     }
 
+    /// <summary>Ends the jobs that were begun here by a session that is gone, and forgets those that have ended.</summary>
+    public static async Task EndAbandonedAsync(QemuMachine machine)
+    {
+        var jobs = await machine.Monitor.ExecuteAsync("query-jobs", cancellation: CancellationToken.None).ConfigureAwait(false);
+        foreach (string id in jobs.ItemsOf().Select(j => j.TextOf("id") ?? "").Where(id => id.StartsWith(Prefix, StringComparison.Ordinal)).ToArray())
+        {
+            using var limit = new CancellationTokenSource(CancelLimit);
+            using var watch = machine.Monitor.Watch("JOB_STATUS_CHANGE");
+            if (await StatusOfAsync(machine, id).ConfigureAwait(false) is { Status: not "concluded" })
+                await TryAsync(machine, "job-cancel", id).ConfigureAwait(false);
+            await WaitForAsync(machine, watch, id, null, ["concluded"], limit.Token).ConfigureAwait(false);
+            await TryAsync(machine, "job-dismiss", id).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>It may have ended just now.</summary>
+    private static async Task TryAsync(QemuMachine machine, string command, string id)
+    {
+        try
+        {
+            await machine.Monitor.ExecuteAsync(command, IdOf(id), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (QmpException)
+        {
+        }
+    }
+
     private static async Task RunAsync(
         QemuMachine machine, string command, JsonObject arguments, bool complete, IProgress<BlockJobProgress>? progress, CancellationToken cancellation)
     {
-        string id = "job-" + Guid.NewGuid().ToString("N");
+        string id = Prefix + Guid.NewGuid().ToString("N");
         arguments["job-id"] = id;
         arguments["auto-dismiss"] = false;  // so that its end can be asked for, not only listened for
         using var watch = machine.Monitor.Watch("JOB_STATUS_CHANGE");
@@ -112,7 +140,7 @@ public static class BlockJob
         }
         catch (OperationCanceledException)
         {
-            await machine.Monitor.ExecuteAsync("job-cancel", IdOf(id), CancellationToken.None).ConfigureAwait(false);
+            await TryAsync(machine, "job-cancel", id).ConfigureAwait(false);
             using var limit = new CancellationTokenSource(CancelLimit);
             await WaitForAsync(machine, watch, id, null, ["concluded"], limit.Token).ConfigureAwait(false);
             await machine.Monitor.ExecuteAsync("job-dismiss", IdOf(id), CancellationToken.None).ConfigureAwait(false);

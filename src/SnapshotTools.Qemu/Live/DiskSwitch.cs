@@ -138,7 +138,8 @@ public sealed class DiskSwitch : IAsyncDisposable
         }
     }
 
-    private static async Task TryCloseAsync(QemuMachine machine, string node)
+    /// <summary>Lets QEMU close a node that nothing uses.</summary>
+    internal static async Task TryCloseAsync(QemuMachine machine, string node)
     {
         try
         {

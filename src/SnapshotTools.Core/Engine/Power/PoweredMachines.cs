@@ -8,6 +8,14 @@ internal static class PoweredMachines
     /// <summary>The running machine of a VM, or null.</summary>
     public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute?.Find(vm.Uid);
 
+    /// <summary>The running machine of a VM that a volume is attached to, or null.</summary>
+    public static IRunningMachine? FindMachineOfVolume(this EngineContext context, long volumeId) => context.Compute is null ? null
+        : context.Catalog.Volumes.AttachedTo(volumeId).Select(vm => context.FindMachine(context.ResolveVm(vm))).FirstOrDefault(m => m is not null);
+
+    /// <summary>Whether a VM that a volume is attached to runs; this disturbs nobody.</summary>
+    public static bool IsInRunningVm(this EngineContext context, long volumeId) => context.Compute is not null
+        && context.Catalog.Volumes.AttachedTo(volumeId).Exists(vm => context.Compute.StateOf(context.ResolveVm(vm).Uid) is VmState.Running or VmState.Paused);
+
     /// <summary>What a VM is doing.</summary>
     public static VmState StateOf(this EngineContext context, VmRow vm)
     {

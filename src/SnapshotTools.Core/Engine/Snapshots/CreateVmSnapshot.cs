@@ -68,7 +68,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>
         {
             heads.Register(id);
-            if (memory is not null) Catalog.Layers.AddGarbage(memory);   // until the commit it is needed by nobody
+            if (memory is not null) Catalog.Layers.InsertPendingMemory(id, snapshot.Uid, memory);
         });
         try
         {
@@ -86,7 +86,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
                     Catalog.Volumes.SetPresent(rows[i].Id, Catalog.Snapshots.InsertVolumeSnapshot(parts[i] with { VmSnapshotId = snapshotId }));
                 }
                 heads.Commit();
-                if (memory is not null) Catalog.Layers.ForgetGarbage([memory]);
+                if (memory is not null) Catalog.Layers.KeepPendingMemory(memory);
                 Catalog.Machines.SetPresent(_vm.Id, snapshotId);
             });
         }

@@ -50,6 +50,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Volume(volumeId));
         if (mine is null) return;   // an operation is at it
+        Power.LiveMerging.Settle(context, volumeId);
         var plan = LayerCollector.Plan(context.Catalog.Layers.ForCollector(volumeId));
         if (plan.Deletes.Count > 0) context.Database.Write(() => new Collecting(context).DropDeleted(plan));
         if (plan.Merges.Count > 0)

@@ -1,5 +1,6 @@
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Clones;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine.Volumes;
 
@@ -9,7 +10,11 @@ internal sealed class ResizeVolume(EngineContext context, string volumeName, lon
     private VolumeRow _volume = null!;
     private LayerRow _head = null!;
 
-    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Volume(Context.ResolveVolume(volumeName).Id)];
+    protected override IReadOnlyCollection<LockKey> Locks()
+    {
+        var row = Context.ResolveVolume(volumeName);
+        return [LockKey.Volume(row.Id), .. Catalog.Volumes.AttachedTo(row.Id).Select(vm => LockKey.Vm(Context.ResolveVm(vm).Id))];
+    }
 
     protected override OperationPlan Plan()
     {
@@ -28,6 +33,9 @@ internal sealed class ResizeVolume(EngineContext context, string volumeName, lon
         if (newSize < _volume.Size && _head.ParentId is not null)
             throw new SnapshotException(ErrorIds.NotSupported, ErrorKind.Unsupported,
                 $"Volume '{_volume.Name}' lies on a base and cannot be made smaller: the base would show through when it grows again.", _volume.Name);
+        if (newSize < _volume.Size && Context.IsInRunningVm(_volume.Id))
+            throw new SnapshotException(ErrorIds.VolumeInUse, ErrorKind.Conflict,
+                $"Volume '{_volume.Name}' is in use by a running VM and cannot be made smaller under it. Stop it first: Stop-VmInstance {Catalog.Volumes.AttachedTo(_volume.Id)[0]}", _volume.Name);
         return new OperationPlan
         {
             Kind = OperationKind.Resize,
@@ -40,11 +48,13 @@ internal sealed class ResizeVolume(EngineContext context, string volumeName, lon
 
     protected override VmVolume Execute(OperationPlan plan, RunOptions options)
     {
-        using var reserved = Storage.Reserve([_head.File]);
+        using var machine = Context.FindMachineOfVolume(_volume.Id);
+        using var reserved = machine is null ? Storage.Reserve([_head.File]) : null;
         using var run = OperationRun.Begin(Context, OperationKind.Resize, plan.Target, options);
         try
         {
-            Storage.Resize(_head.File, newSize);
+            if (machine is null) Storage.Resize(_head.File, newSize);
+            else machine.Resize(Storage.PathOf(_head.File), newSize);
             run.Commit(() =>
             {
                 Catalog.Volumes.SetSize(_volume.Id, newSize);

@@ -1,0 +1,107 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Power;
+
+/// <summary>
+/// Merges layers under a running guest. The hypervisor copies; the catalog follows when the images are durable. In between the
+/// chain that the catalog has and the one that the hypervisor has read the same, so a session may die at any point: what became
+/// of its merge is told by the base that the upper image names, and <see cref="Settle"/> lets the catalog follow.
+/// </summary>
+internal sealed class LiveMerging(EngineContext context, OperationRun run)
+{
+    private LayerTable Layers => context.Catalog.Layers;
+
+    /// <summary>Merges a layer with its child if a running machine has them; false when none does.</summary>
+    public bool TryMerge(long volumeId, LayerRow layer, LayerRow child)
+    {
+        using var machine = context.FindMachineOfVolume(volumeId);
+        if (machine is null) return false;
+        var volume = context.Catalog.Volumes.Get(volumeId);
+        var parent = layer.ParentId is { } id ? Layers.Get(id) : null;
+        var cost = Estimate(context, layer, child);
+        // Down only into a layer under a frozen one, on which nothing else lies: to let a disk write to another file than its
+        // present head is a switch, after which nobody could tell the newer of two heads should everything die at once.
+        var above = child.State == LayerState.Frozen && cost.DownBytes < cost.UpBytes && Layers.Children(child.Id) is [var only] && only.VolumeId == volumeId ? only : null;
+        long bytes = above is null ? cost.UpBytes : cost.DownBytes;
+        context.RequireSpace(bytes, $"Merging two layers of volume '{volume.Name}'");
+        if (!layer.IsMerging) context.Database.Write(() => Layers.SetMerging(layer.Id));
+        LayerRow[] written = above is null ? [child] : [layer, above];
+        foreach (var row in written) context.Storage.SetFrozen(row.File, false);
+        run.Log($"merging a layer of '{volume.Name}' {(above is null ? "up" : "down")} under the running guest: {ByteSize.Format(bytes)}");
+        var merge = new LiveMerge(
+            PathOf(layer), PathOf(child), parent is null ? null : (PathOf(parent), context.Storage.NameAsBase(parent.File)),
+            above is null ? null : PathOf(above), context.Storage.NameAsBase(layer.File), run.Options.BytesPerSecond);
+        try
+        {
+            if (!machine.TryMerge(merge, run.Report($"Merging layers of volume '{volume.Name}'", bytes), run.Cancellation)) return false;
+        }
+        catch (SnapshotException) when (machine.State == VmState.Stopped)
+        {
+            return false;   // it ended meanwhile, and its layers are free
+        }
+        finally
+        {
+            foreach (var row in written.Where(r => r.State == LayerState.Frozen)) context.Storage.SetFrozen(row.File, true);
+        }
+        if (above is null) EndUp(context, layer, child);
+        else EndDown(context, layer, child, above);
+        return true;
+    }
+
+    /// <summary>Lets the catalog follow the merges of a volume that were begun; those that came to nothing are begun again some day.</summary>
+    /// <returns>Whether the catalog has changed.</returns>
+    public static bool Settle(EngineContext context, long volumeId)
+    {
+        var begun = context.Catalog.Layers.Merging(volumeId);
+        if (begun.Count == 0) return false;
+        using (var machine = context.FindMachineOfVolume(volumeId)) machine?.EndAbandonedMerges();
+        return begun.Count(layer => SettleOne(context, layer)) > 0;
+    }
+
+    /// <summary>What a merge copies at most, by what the files occupy: their content is the hypervisor's to know.</summary>
+    public static MergeCost Estimate(EngineContext context, LayerRow layer, LayerRow child) => new(
+        context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0, context.Storage.Measure(child.File)?.AllocatedBytes ?? 0);
+
+    private static bool SettleOne(EngineContext context, LayerRow layer)
+    {
+        // A file that is gone was merged down by a session that had the layers to itself, and that is settled elsewhere.
+        if (context.Storage.Measure(layer.File) is null || context.Catalog.Layers.Children(layer.Id) is not [var child]) return false;
+        string name = context.Storage.NameAsBase(layer.File);
+        var parent = layer.ParentId is { } id ? context.Catalog.Layers.Get(id) : null;
+        if (context.Storage.BaseNameOf(child.File) == (parent is null ? null : context.Storage.NameAsBase(parent.File))) EndUp(context, layer, child);
+        else if (context.Catalog.Layers.Children(child.Id) is [var above] && context.Storage.BaseNameOf(above.File) == name) EndDown(context, layer, child, above);
+        else return false;
+        return true;
+    }
+
+    private static void EndUp(EngineContext context, LayerRow layer, LayerRow child)
+    {
+        context.Storage.MakeDurable([child.File]);
+        var facts = LayerFiles.Measure(context.Storage, child);
+        context.Database.Write(() =>
+        {
+            context.Catalog.Layers.SetParent(child.Id, layer.ParentId);
+            if (child.State == LayerState.Frozen) context.Catalog.Layers.SetFacts(child.Id, facts);
+            context.Catalog.Layers.Drop(layer);
+        });
+    }
+
+    /// <summary>The layer now is what the child was; the snapshots of the child are its.</summary>
+    private static void EndDown(EngineContext context, LayerRow layer, LayerRow child, LayerRow above)
+    {
+        context.Storage.MakeDurable([layer.File, above.File]);
+        var (facts, aboveFacts) = (LayerFiles.Measure(context.Storage, layer), LayerFiles.Measure(context.Storage, above));
+        context.Database.Write(() =>
+        {
+            context.Catalog.Layers.SetParent(above.Id, layer.Id);
+            context.Catalog.Layers.SetSize(layer.Id, child.Size);
+            context.Catalog.Layers.SetFacts(layer.Id, facts);
+            if (above.State == LayerState.Frozen) context.Catalog.Layers.SetFacts(above.Id, aboveFacts);
+            context.Catalog.Snapshots.MoveToLayer(child.Id, layer.Id);
+            context.Catalog.Layers.SetNotMerging(layer.Id);
+            context.Catalog.Layers.Drop(child);
+        });
+    }
+
+    private string PathOf(LayerRow layer) => context.Storage.PathOf(layer.File);
+}
