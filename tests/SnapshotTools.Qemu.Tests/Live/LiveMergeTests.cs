@@ -92,7 +92,10 @@ public sealed class LiveMergeTests(ITestOutputHelper output) : IDisposable
             var graph = await Blocks.BlockGraph.QueryAsync(orphan);
             await orphan.Monitor.ExecuteAsync("block-stream", new()
             {
-                ["job-id"] = "snapshottools-orphan", ["device"] = graph.Devices[0].TopNode, ["speed"] = 1 << 20, ["auto-dismiss"] = false,
+                ["job-id"] = "snapshottools-orphan",
+                ["device"] = graph.Devices[0].TopNode,
+                ["speed"] = 1 << 20,
+                ["auto-dismiss"] = false,
             });
         }
         _store.Reopen();
