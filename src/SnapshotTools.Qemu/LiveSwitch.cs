@@ -14,22 +14,39 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
         cancellation.ThrowIfCancellationRequested();
         if (memoryFile is null) return new LiveSwitchResult(await disks.CommitAsync().ConfigureAwait(false), null, null);
         var target = files.Create(memoryFile);
+        var (guard, unguarded) = await StartGuardAsync(cancellation).ConfigureAwait(false);
         try
         {
-            var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, cancellation: cancellation).ConfigureAwait(false);
-            string method = checkpoint.Method == MemoryMethod.Background ? "in the background" : $"with the guest standing for the last part ({checkpoint.Reason})";
-            return new LiveSwitchResult(checkpoint.Pause, CompleteAsync(checkpoint, target), method);
+            // QEMU leaves a guest standing whose background snapshot nobody reads any more; without a guard there is none.
+            var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, unguarded is null ? null : MemoryMethod.Precopy, cancellation).ConfigureAwait(false);
+            string method = checkpoint.Method == MemoryMethod.Background ? "in the background" : $"with the guest standing for the last part ({unguarded ?? checkpoint.Reason})";
+            return new LiveSwitchResult(checkpoint.Pause, CompleteAsync(checkpoint, target, guard), method);
         }
         catch
         {
             target.Dispose();
+            guard?.Dispose();
             throw;
         }
     });
 
     public void Dispose() => QemuCalls.Run(() => disks.DisposeAsync().AsTask());
 
-    private static async Task<long> CompleteAsync(CheckpointResult checkpoint, IBlockFile target)
+    /// <summary>A guard for a guest that runs; why there is none.</summary>
+    private async Task<(GuestGuard? Guard, string? Reason)> StartGuardAsync(CancellationToken cancellation)
+    {
+        if (await machine.QueryStateAsync(cancellation).ConfigureAwait(false) != MachineState.Running) return default;
+        try
+        {
+            return (await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, null, setGoing: true, cancellation).ConfigureAwait(false), null);
+        }
+        catch (GuestGuardException error)
+        {
+            return (null, error.Message);
+        }
+    }
+
+    private static async Task<long> CompleteAsync(CheckpointResult checkpoint, IBlockFile target, GuestGuard? guard)
     {
         try
         {
@@ -38,6 +55,7 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
         finally
         {
             target.Dispose();
+            guard?.Dispose();
         }
     }
 }

@@ -40,7 +40,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
         try
         {
             var agent = await machine.ConnectAgentAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
-            var frozen = new FrozenGuest(agent);
+            var frozen = new FrozenGuest(agent, await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, machine.AgentEndpoint, setGoing: false, cancellation).ConfigureAwait(false));
             try
             {
                 await agent.FreezeAsync(limit, cancellation).ConfigureAwait(false);
@@ -52,7 +52,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
                 throw;
             }
         }
-        catch (GuestAgentException error)
+        catch (Exception error) when (error is GuestAgentException or GuestGuardException or Qmp.QmpDisconnectedException)
         {
             throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Unsupported, $"The guest's file systems could not be frozen: {error.Message}", cause: error);
         }
@@ -86,13 +86,14 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
             $"No disk of the running machine writes to '{head}', which by the catalog it should. Nothing was changed. Stop the machine and run Test-SnapshotStore.");
 
     /// <summary>A guest whose file systems are frozen until this is disposed.</summary>
-    private sealed class FrozenGuest(GuestAgentClient agent) : IDisposable
+    private sealed class FrozenGuest(GuestAgentClient agent, GuestGuard guard) : IDisposable
     {
         public void Dispose()
         {
             try
             {
                 QemuCalls.Run(() => agent.ThawAsync());
+                guard.Dispose();    // not before: a thaw that fails is the guard's to repeat once this session ends
             }
             finally
             {

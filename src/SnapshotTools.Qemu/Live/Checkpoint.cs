@@ -151,12 +151,15 @@ public sealed class Checkpoint
         bool migrating = false;
         try
         {
+            LiveSteps.Reached("the guest stands");
             CheckPause();
             await _disks.CommitAsync().ConfigureAwait(false);
             CheckPause();
             migrating = true;
             await _migration.StartAsync(_address).ConfigureAwait(false);
+            LiveSteps.Reached("the memory is being saved");
             await WaitUntilProtectedAsync().ConfigureAwait(false);
+            LiveSteps.Reached("the memory is protected");
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {

@@ -86,6 +86,7 @@ public sealed class DiskSwitch : IAsyncDisposable
         // Never cancelled: whether it happened must be known.
         await _machine.Monitor.ExecuteAsync("transaction", new JsonObject { ["actions"] = actions }, CancellationToken.None).ConfigureAwait(false);
         IsCommitted = true;
+        LiveSteps.Reached("the disks are switched");
         return Stopwatch.GetElapsedTime(begun);
     }
 

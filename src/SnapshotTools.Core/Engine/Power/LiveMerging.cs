@@ -43,6 +43,7 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
         {
             foreach (var row in written.Where(r => r.State == LayerState.Frozen)) context.Storage.SetFrozen(row.File, true);
         }
+        run.Log("the images are merged");
         if (above is null) EndUp(context, layer, child);
         else EndDown(context, layer, child, above);
         return true;

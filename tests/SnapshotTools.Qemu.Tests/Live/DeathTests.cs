@@ -1,0 +1,125 @@
+using System.Diagnostics;
+using SnapshotTools.Core;
+using SnapshotTools.Guest;
+using SnapshotTools.Qemu.Live;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace SnapshotTools.Qemu.Tests.Live;
+
+/// <summary>The session, or QEMU, is killed at every step of what is done to a guest at work.</summary>
+[Collection(LiveTests.Name)]
+public sealed class DeathTests(ITestOutputHelper output) : IDisposable
+{
+    private static readonly (string What, string Step)[] OfDisks =
+    [
+        ("create", "new heads are durable"),
+        ("create", "has opened the new heads"),
+        ("create", "the disks are switched"),
+        ("create", "all disks write to the new heads"),
+        ("create", "committed"),
+        ("frozen", "file systems are frozen"),
+        ("frozen", "the disks are switched"),
+        ("remove", "snapshots are forgotten"),
+        ("remove", "under the running guest"),
+        ("remove", "the images are merged"),
+    ];
+
+    private static readonly (string What, string Step)[] OfMemory =
+    [
+        ("checkpoint", "the guest stands"),
+        ("checkpoint", "the disks are switched"),
+        ("checkpoint", "the memory is being saved"),
+        ("checkpoint", "the memory is protected"),
+        ("checkpoint", "the memory is durable"),
+        ("checkpoint", "committed"),
+    ];
+
+    private readonly LiveStore _store = new();
+
+    public void Dispose()
+    {
+        LiveSteps.Observer = null;
+        _store.Dispose();
+    }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public Task A_session_killed_at_any_step_leaves_a_guest_that_works_on_and_a_store_that_is_whole() => KillSessionsAsync(OfDisks);
+
+    [GuestFact("e2fsck", "debugfs")]
+    public Task A_session_killed_at_any_step_of_a_checkpoint_leaves_a_guest_that_works_on() => KillSessionsAsync(OfMemory);
+
+    private async Task KillSessionsAsync((string What, string Step)[] steps)
+    {
+        _store.AddVm("web01", withAgent: true);
+        using var shell = await _store.StartAndWorkAsync("web01");
+        for (int i = 0; i < steps.Count(s => s.What == "remove"); i++) _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = $"old{i}" }).Run();
+        int removed = 0;
+        for (int i = 0; i < steps.Length; i++)
+        {
+            var (what, step) = steps[i];
+            string name = what == "remove" ? $"old{removed++}" : $"s{i}";
+            Assert.Equal(137, RunSession(what, name, step));
+            var clock = Stopwatch.StartNew();
+            await LiveStore.WaitForWorkAsync(shell);
+            output.WriteLine($"{what}: killed at '{step}'; the guest went on within {clock.Elapsed.TotalSeconds:0.0} s");
+            _store.Reopen();
+            Assert.All(_store.Engine.Operations.Find(), o => Assert.NotEqual(OperationState.Running, o.State));
+            bool isThere = _store.Engine.Snapshots.Find(new SnapshotQuery { Names = [name] }).Count == 1;
+            Assert.Equal(step == "committed", isThere);
+        }
+        await shell.RunAsync("sync");
+        // And the next session can do everything.
+        var last = _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "last", Freeze = FileSystemFreeze.Required }).Run();
+        Assert.Equal(SnapshotConsistency.FileSystem, last.Consistency);
+        Assert.True(_store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run().HasMemory);
+        await LiveStore.WaitForWorkAsync(shell);
+        long record = await LiveStore.RecordAsync(shell);
+        _store.Engine.Optimize().Run();
+        _store.TurnOff("web01");
+        Assert.Equal(2 * 4, _store.CountLayers());     // the one that was committed, last, memory and the present
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+        Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
+        Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
+    }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task Qemu_killed_at_any_step_leaves_a_machine_that_starts_with_every_synced_record()
+    {
+        _store.AddVm("web01", memoryMiB: 96);
+        (bool Memory, string Step)[] steps = [(false, "has opened the new heads"), (false, "the disks are switched"), (true, "the guest stands"), (true, "the memory is being saved"), (true, "committed")];
+        int taken = 0;
+        foreach (var (memory, step) in steps)
+        {
+            using var shell = await _store.StartAndWorkAsync("web01", memoryMiB: 8);
+            long record = await LiveStore.RecordAsync(shell);
+            var launcher = new Launch.QemuLauncher(SnapshotTools.IO.SystemFiles.Instance, runRoot: _store.RunRoot);
+            var qemu = launcher.FolderOf(_store.Engine.Machines.Get("web01").Id).Load()!.Process;
+            void Look(string line)
+            {
+                if (line.Contains(step, StringComparison.Ordinal)) qemu.Kill();
+            }
+            LiveSteps.Observer = Look;
+            string name = $"q{taken++}";
+            var failed = Record.Exception(() => _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = name, Memory = memory }).Run(new RunOptions { Log = Look }));
+            LiveSteps.Observer = null;
+            Assert.True(await qemu.WaitForExitAsync(TimeSpan.FromSeconds(10)), "QEMU was killed");
+            output.WriteLine($"QEMU killed at '{step}': {failed?.Message ?? "the snapshot was taken"}");
+            _store.Reopen();
+            Assert.Equal(VmState.Stopped, _store.Engine.Machines.Get("web01").State);
+            Assert.Equal(failed is null, _store.Engine.Snapshots.Find(new SnapshotQuery { Names = [name] }).Count == 1);
+            _store.Engine.Optimize().Run();
+            Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+            Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
+            Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
+        }
+    }
+
+    private int RunSession(string what, string snapshot, string step)
+    {
+        string[] arguments = ["exec", typeof(SessionProgram).Assembly.Location, what, _store.Store, _store.RunRoot, "web01", snapshot, step];
+        var (exitCode, said) = Testing.Tool.TryRun("dotnet", arguments);
+        if (exitCode is not (0 or 137)) output.WriteLine(said);
+        return exitCode;
+    }
+}

@@ -1,0 +1,39 @@
+using SnapshotTools.Core;
+using SnapshotTools.Embedded;
+using SnapshotTools.IO;
+using SnapshotTools.Qemu.Live;
+
+namespace SnapshotTools.Qemu.Tests;
+
+/// <summary>
+/// A session in a process of its own, that dies (SIGKILL) at a step of its operation. The test project is its own program for it:
+/// <c>dotnet SnapshotTools.Qemu.Tests.dll create|checkpoint|frozen|remove STORE RUN-ROOT VM SNAPSHOT STEP</c>
+/// </summary>
+public static class SessionProgram
+{
+    public static int Main(string[] args)
+    {
+        if (args is not [var what, var store, var runRoot, var vm, var snapshot, var step]) return 2;
+        void Look(string line)
+        {
+            if (!line.Contains(step, StringComparison.Ordinal)) return;
+            System.Diagnostics.Process.GetCurrentProcess().Kill();
+            Thread.Sleep(Timeout.Infinite);
+        }
+        LiveSteps.Observer = Look;
+        using var engine = EmbeddedStore.Open(SystemFiles.Instance, store, compute: new QemuComputePlane(SystemFiles.Instance, runRoot: runRoot));
+        var options = new RunOptions { Log = Look };
+        if (what == "remove") engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = vm, Snapshot = snapshot }).Run(options);
+        else
+        {
+            engine.Snapshots.Create(new NewSnapshotRequest
+            {
+                Vm = vm,
+                Name = snapshot,
+                Memory = what == "checkpoint",
+                Freeze = what == "frozen" ? FileSystemFreeze.Required : FileSystemFreeze.No,
+            }).Run(options);
+        }
+        return 0;   // the step was never reached
+    }
+}
