@@ -21,7 +21,7 @@
         'New-VmInstance', 'Get-VmInstance', 'Set-VmInstance', 'Remove-VmInstance'
         'Start-VmInstance', 'Stop-VmInstance', 'Suspend-VmInstance', 'Resume-VmInstance', 'Wait-VmInstance'
         'Copy-Volume'
-        'Get-SnapshotOperation'
+        'Get-SnapshotOperation', 'Wait-SnapshotOperation', 'Suspend-SnapshotOperation', 'Resume-SnapshotOperation', 'Stop-SnapshotOperation'
         'Initialize-SnapshotStore', 'Get-SnapshotStore', 'Test-SnapshotStore', 'Optimize-SnapshotStore'
     )
 

@@ -49,4 +49,46 @@ public sealed class CloneTests : ModuleTest
         Fail(id, script);
         Assert.Equal(before, Everything());
     }
+
+    [Fact]
+    public void A_worker_copies_behind_the_session_and_is_told_what_to_do()
+    {
+        Run("""
+            $bytes = [byte[]]::new(12MB); [Random]::new(1).NextBytes($bytes); [IO.File]::WriteAllBytes("$PWD/big.raw", $bytes)
+            New-VmVolume big -ImagePath ./big.raw
+            Copy-Volume big slow -NoWait -MaxBytesPerSecond 1MB
+            Copy-Volume big quick -NoWait
+            """);
+        Assert.Equal(["Completed"], Texts("(Get-VmVolume quick | Wait-SnapshotOperation -TimeoutSec 50 -WarningAction Ignore | % { \"$($_.State)\" }) ?? 'Completed'"));
+        Run("""
+            $until = [datetime]::Now.AddSeconds(50)
+            do { Start-Sleep -Milliseconds 100; $o = Get-SnapshotOperation | ? Target -eq slow } until ($o.State -eq 'Running' -and $o.BytesDone -gt 0 -or [datetime]::Now -gt $until)
+            """);
+        Assert.Equal(["Running", "True"], Texts("\"$($o.State)\"; \"$($o.ProcessId -ne $PID)\""));
+        Fail("CloneInProgress", "Resize-VmVolume slow 32MB");
+        Assert.Equal(["Paused"], Texts("Get-VmVolume slow | Suspend-SnapshotOperation | % { \"$($_.State)\" }"));
+        Assert.Contains("is Paused", Assert.Single(Run("Wait-SnapshotOperation $o.Id").Warnings), StringComparison.Ordinal);
+        Assert.Equal(["Pending"], Texts("Resume-SnapshotOperation $o.Id | % { \"$($_.State)\" }"));
+        Fail("WaitTimedOut", "Wait-SnapshotOperation $o.Id -TimeoutSec 1");
+        Assert.Equal(["Cancelled"], Texts("Stop-SnapshotOperation $o.Id -Discard -Confirm:$false | % { \"$($_.State)\" }"));
+        Assert.Empty(Texts("Get-VmVolume slo*"));
+        Assert.Equal(["true"], Texts("Test-SnapshotStore -Quiet"));
+    }
+
+    [Fact]
+    public void The_worker_outlives_its_session_and_ends_when_idle()
+    {
+        var (exitCode, output) = SnapshotTools.Testing.Tool.TryRun("bash", [Repository.Pwsh, "-NoProfile", "-NonInteractive", "-Command",
+            $"Import-Module '{Repository.Module}'; $env:SNAPSHOTTOOLS_STORE = '{Store}'; $b = [byte[]]::new(6MB); [Random]::new(1).NextBytes($b); [IO.File]::WriteAllBytes('{Store}.raw', $b); " +
+            $"New-VmVolume gone -ImagePath '{Store}.raw' | Out-Null; Copy-Volume gone stays -NoWait -MaxBytesPerSecond 2MB | % Name"], timeoutSeconds: 60);
+        Assert.True(exitCode == 0 && output.Trim() == "stays", output);
+        Assert.Equal(["Completed"], Texts("Wait-SnapshotOperation -TimeoutSec 50 | Out-Null; Get-SnapshotOperation | ? Kind -eq Copy | % { \"$($_.State)\" }"));
+        Run($$"""
+            $until = [datetime]::Now.AddSeconds(30)
+            do { Start-Sleep -Milliseconds 200; $left = Get-ChildItem /proc -Directory | ? Name -match '^\d+$' | ? { try { [IO.File]::ReadAllText("$($_.FullName)/cmdline") -match 'WorkerEntry.*{{Path.GetFileName(Store)}}\W' } catch { $false } } } while ($left -and [datetime]::Now -lt $until)
+            if ($left) { throw "a worker is left: $left" }
+            """);
+        Assert.Equal(["true"], Texts("Test-SnapshotStore -Quiet"));
+        Assert.Equal(["1"], Texts("\"$((Get-VmVolume stays).ChainLength)\""));
+    }
 }

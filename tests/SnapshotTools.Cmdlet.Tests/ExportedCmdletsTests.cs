@@ -31,13 +31,17 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
         "Resize-VmVolume: Medium -> VmVolume, OperationPlan",
         "Restore-VmSnapshot: High -> VmInstance, OperationPlan",
         "Restore-VolumeSnapshot: High -> VmVolume, OperationPlan",
+        "Resume-SnapshotOperation: Low -> SnapshotOperation, OperationPlan",
         "Resume-VmInstance: Low -> VmInstance, OperationPlan",
         "Set-VmInstance: Low -> VmInstance, OperationPlan",
         "Set-VmSnapshot: Low -> VmSnapshot, OperationPlan",
         "Start-VmInstance: Low -> VmInstance, OperationPlan",
+        "Stop-SnapshotOperation: Medium -> SnapshotOperation, OperationPlan",
         "Stop-VmInstance: Medium -> VmInstance, OperationPlan",
+        "Suspend-SnapshotOperation: Low -> SnapshotOperation, OperationPlan",
         "Suspend-VmInstance: Low -> VmInstance, OperationPlan",
         "Test-SnapshotStore: - -> StoreFinding, Boolean",
+        "Wait-SnapshotOperation: - -> SnapshotOperation",
         "Wait-VmInstance: - -> VmInstance",
     ];
 
@@ -64,12 +68,13 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
         """));
 
     [Fact]
-    public void All_that_takes_locks_can_wait() => Assert.Equal(["Initialize-SnapshotStore"], Texts(
-        "Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not ($_.Parameters.ContainsKey('Wait') -and $_.Parameters.ContainsKey('TimeoutSec')) } | % Name"));
+    public void All_that_takes_locks_can_wait() => Assert.Equal(["Initialize-SnapshotStore", "Resume-SnapshotOperation", "Stop-SnapshotOperation", "Suspend-SnapshotOperation"], Texts(
+        "Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not ($_.Parameters.ContainsKey('Wait') -and $_.Parameters.ContainsKey('TimeoutSec')) } | % Name | Sort-Object"));
 
     [Fact]
     public void The_silent_have_PassThru() => Assert.Equal(
-        ["Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore"],
+        ["Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore",
+         "Resume-SnapshotOperation", "Stop-SnapshotOperation", "Suspend-SnapshotOperation"],
         Texts("Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not $_.Parameters.ContainsKey('PassThru') } | % Name | Sort-Object"));
 
     [Fact]

@@ -116,7 +116,7 @@ public sealed class CloneTests : IDisposable
         string then = _store.Hash("data");
         var made = Clone(linked: false, new CloneSource("data"));
 
-        Assert.Equal(OperationState.Cancelled, Engine.Operations.Stop(made.Copies[0].Id, discard).State);
+        Assert.Equal(OperationState.Cancelled, Engine.Operations.Stop(made.Copies[0].Id, discard).Run().State);
 
         Assert.Equal(then, _store.Hash("data"));
         if (discard) Assert.Empty(Engine.Volumes.Find("data-copy"));
@@ -135,20 +135,20 @@ public sealed class CloneTests : IDisposable
 
         var paused = InBackground(e => e.Operations.Run([id])[0], () =>
         {
-            Until(() => Engine.Operations.Get(id).BytesDone > 8 << 20);
+            TestStore.Until(() => Engine.Operations.Get(id).BytesDone > 8 << 20);
             Assert.Equal(OperationState.Running, Engine.Operations.Get(id).State);
             Refused(ErrorIds.OperationState, () => Engine.Operations.Run([id], new RunOptions { Cancellation = new CancellationToken(true) }), orCancelled: true);
             Refused(ErrorIds.CloneInProgress, () => Engine.Volumes.Resize("data-copy", 128 << 20, false));
             Refused(ErrorIds.CloneInProgress, () => Engine.Volumes.Resize("data", 128 << 20, false));
             Refused(ErrorIds.CloneInProgress, () => Engine.Volumes.Remove("data-copy", false));
-            return Engine.Operations.Suspend(id);
+            return Engine.Operations.Suspend(id).Run();
         });
         Assert.Equal(OperationState.Paused, paused.State);
         long durable = paused.BytesDone;
         Assert.InRange(durable, 4 << 20, 47 << 20);
         Assert.Equal(then, _store.Hash("data-copy"));
 
-        Engine.Operations.Resume(id);
+        Engine.Operations.Resume(id).Run();
         long first = -1;
         var ended = Engine.Operations.Run([id], new RunOptions { Progress = new Direct(p => first = first < 0 ? p.BytesDone : first) })[0];
 
@@ -211,16 +211,6 @@ public sealed class CloneTests : IDisposable
         var result = meanwhile();
         Assert.True(task.Wait(TimeSpan.FromSeconds(60)));
         return result;
-    }
-
-    private static void Until(Func<bool> condition)
-    {
-        var clock = System.Diagnostics.Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), "waited in vain");
-            Thread.Sleep(20);
-        }
     }
 
     private static void Refused(string errorId, Func<object> act, bool orCancelled = false)

@@ -85,7 +85,19 @@ internal sealed class TestStore : IDisposable
         _folder.Dispose();
     }
 
-    private static Qcow2Image Open(string path, bool write) => Qcow2Image.Open(SystemFiles.Instance, path, new ImageOpenOptions
+    /// <summary>Waits for something that is sure to come.</summary>
+    public static void Until(Func<bool> condition)
+    {
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), "waited in vain");
+            Thread.Sleep(20);
+        }
+    }
+
+    /// <summary>Opens a volume's path, or a layer, with its chain.</summary>
+    public static Qcow2Image Open(string path, bool write) => Qcow2Image.Open(SystemFiles.Instance, path, new ImageOpenOptions
     {
         Write = write,
         FollowLinks = true,

@@ -68,6 +68,9 @@ internal sealed record LockKey(LockKey.Kinds Kind, long Id)
 
     public static LockKey Store { get; } = new(Kinds.Store, 0);
 
+    /// <summary>Held by the store's worker process.</summary>
+    public static LockKey Worker { get; } = new(Kinds.Store, 1);
+
     public static LockKey Vm(long id) => new(Kinds.Vm, id);
 
     public static LockKey Volume(long id) => new(Kinds.Volume, id);

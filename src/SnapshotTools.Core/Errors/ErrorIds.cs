@@ -149,4 +149,7 @@ public static class ErrorIds
 
     /// <summary>The operation cannot be resumed, stopped or waited for in its state.</summary>
     public const string OperationState = nameof(OperationState);
+
+    /// <summary>The operation that was waited for has failed; its message says why.</summary>
+    public const string OperationFailed = nameof(OperationFailed);
 }

@@ -97,7 +97,7 @@ internal sealed class StoreScenario : IDisposable
     public static void EndCopies(SnapshotEngine engine)
     {
         foreach (var open in engine.Operations.Find().Where(o => o is { Kind: OperationKind.Copy, State: not OperationState.Completed }))
-            Assert.Equal(OperationState.Completed, engine.Operations.Run([engine.Operations.Resume(open.Id).Id])[0].State);
+            Assert.Equal(OperationState.Completed, engine.Operations.Run([engine.Operations.Resume(open.Id).Run().Id])[0].State);
     }
 
     /// <summary>Makes a store believe that the machine was restarted since it was last open.</summary>

@@ -29,13 +29,19 @@ internal static class CopyControl
     /// <summary>Stops an operation: a copy leaves a linked clone or nothing, everything else takes itself back.</summary>
     public static OperationRow Stop(EngineContext context, OperationRow operation, bool discard, RunOptions options)
     {
+        RequireStoppable(context, operation, discard);
+        if (context.Catalog.Copies.Find(operation.Id) is not { } copy) return Ask(context, operation, OperationWish.Stop, options, () => { });
+        return Ask(context, operation, discard ? OperationWish.Discard : OperationWish.Stop, options, () => Abandon(context, operation, copy, discard, options));
+    }
+
+    /// <summary>Refuses to stop what has ended, and to discard what is more than a clone.</summary>
+    public static void RequireStoppable(EngineContext context, OperationRow operation, bool discard)
+    {
         if (context.Catalog.Copies.Find(operation.Id) is not { } copy)
         {
             if (operation.State != OperationState.Running || discard) RequireCopy(context, operation, discard ? "discarded" : "stopped");
-            return Ask(context, operation, OperationWish.Stop, options, () => { });
         }
-        if (discard) RequireUnused(context, context.Catalog.Volumes.Get(copy.VolumeId));
-        return Ask(context, operation, discard ? OperationWish.Discard : OperationWish.Stop, options, () => Abandon(context, operation, copy, discard, options));
+        else if (discard) RequireUnused(context, context.Catalog.Volumes.Get(copy.VolumeId));
     }
 
     /// <summary>Does it where nobody works on the operation; asks its owner, and waits, where somebody does.</summary>
@@ -65,7 +71,8 @@ internal static class CopyControl
         }
     }
 
-    private static void RequireCopy(EngineContext context, OperationRow operation, string verb)
+    /// <summary>Refuses what only a copy that has not ended can be told.</summary>
+    public static void RequireCopy(EngineContext context, OperationRow operation, string verb)
     {
         if (context.Catalog.Copies.Find(operation.Id) is not null) return;
         throw new SnapshotException(ErrorIds.OperationState, ErrorKind.Conflict, operation.State is OperationState.Pending or OperationState.Running or OperationState.Paused

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using SnapshotTools.Core.Catalog;
 
 namespace SnapshotTools.Core.Engine.Clones;
@@ -52,20 +53,24 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
     }
 
     /// <summary>Waits until an operation has ended or rests; one whose process is dead is said to be interrupted.</summary>
-    public static OperationRow Wait(EngineContext context, OperationRow operation, RunOptions options)
+    public static OperationRow Wait(EngineContext context, OperationRow operation, RunOptions options, TimeSpan? patience = null)
     {
+        var clock = Stopwatch.StartNew();
         while (true)
         {
             var now = context.Catalog.Operations.Get(operation.Id);
             if (now.State is not (OperationState.Pending or OperationState.Running)) return now;
             options.Progress?.Report(new OperationProgress($"{now.Kind} {now.Target}", now.BytesDone, now.BytesTotal));
             if (now.State == OperationState.Running) SettleIfDead(context, now);
+            if (clock.Elapsed > patience)
+                throw new SnapshotException(ErrorIds.WaitTimedOut, ErrorKind.Busy, $"Operation '{now.Kind} {now.Target}' has not ended in {patience.Value.TotalSeconds:0} s; it goes on. See how far it is: Get-SnapshotOperation {now.Uid}", now.Uid);
             options.Cancellation.WaitHandle.WaitOne(PollInterval);
             options.Cancellation.ThrowIfCancellationRequested();
         }
     }
 
-    private static void SettleIfDead(EngineContext context, OperationRow operation)
+    /// <summary>Says of an operation whose process is dead that it was interrupted, and takes back what it must not leave.</summary>
+    public static void SettleIfDead(EngineContext context, OperationRow operation)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
         if (mine is null || context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;

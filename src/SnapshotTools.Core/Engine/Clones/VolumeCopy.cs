@@ -13,6 +13,8 @@ internal sealed class VolumeCopy
 {
     private const long CheckpointBytes = 64L << 20;
     private const long SmallestStep = 64 << 10;
+    private static readonly TimeSpan CollectPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(200);
 
     private readonly EngineContext _context;
@@ -41,8 +43,8 @@ internal sealed class VolumeCopy
     /// <exception cref="OperationCanceledException">It was cancelled, and is paused.</exception>
     public static OperationRow Run(EngineContext context, OperationRow operation, RunOptions options)
     {
-        using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id))
-            ?? throw new SnapshotException(ErrorIds.OperationState, ErrorKind.Busy, $"Operation '{operation.Kind} {operation.Target}' is worked on by process {context.Catalog.Operations.Get(operation.Id).ProcessId}. Wait for it: Wait-SnapshotOperation {operation.Uid}", operation.Uid);
+        // Others take the lock for a moment to see whether its owner is alive.
+        using var mine = context.Locks.Acquire([LockKey.Operation(operation.Id)], LockPatience, _ => IsWorkedOn(context, operation), null, options.Cancellation);
         operation = context.Catalog.Operations.Get(operation.Id);
         if (context.Catalog.Copies.Find(operation.Id) is not { } copy) return operation;
         if (!Begin(context, operation.Id)) return context.Catalog.Operations.Get(operation.Id);
@@ -50,6 +52,9 @@ internal sealed class VolumeCopy
         using (work._stop) work.Run();
         return context.Catalog.Operations.Get(operation.Id);
     }
+
+    private static SnapshotException IsWorkedOn(EngineContext context, OperationRow operation) => new(ErrorIds.OperationState, ErrorKind.Busy,
+        $"Operation '{operation.Kind} {operation.Target}' is worked on by process {context.Catalog.Operations.Get(operation.Id).ProcessId}. Wait for it: Wait-SnapshotOperation {operation.Uid}", operation.Uid);
 
     /// <summary>Says of a copy whose process is dead that it was interrupted, or, where only that was missing, that it is done. Its lock is held.</summary>
     public static void Settle(EngineContext context, OperationRow operation, CopyRow copy)
@@ -133,7 +138,7 @@ internal sealed class VolumeCopy
         var layer = Layer;
         _context.RequireSpace(Math.Max(0, _operation.BytesTotal - _operation.BytesDone), $"Copying volume '{_volume.Name}'");
         var options = _copy.MaxRate is { } rate
-            ? new LayerCopyOptions(from, Math.Clamp(rate, SmallestStep, CheckpointBytes), Math.Clamp(rate / 8, SmallestStep, CheckpointBytes))
+            ? new LayerCopyOptions(from, Math.Clamp(rate / 4, SmallestStep, CheckpointBytes), Math.Clamp(rate / 8, SmallestStep, CheckpointBytes))
             : new LayerCopyOptions(from, CheckpointBytes);
         _context.Storage.CopyLayer(layer.File, Target(), options, new Reporter(Report), _stop.Token);
     }
@@ -220,12 +225,11 @@ internal sealed class VolumeCopy
         {
             foreach (long id in new[] { _copy.SourceId, _copy.VolumeId })
             {
-                using var mine = _context.Locks.TryAcquire(LockKey.Volume(id));
-                if (mine is null) _options.Log?.Invoke($"volume '{Catalog.Volumes.Get(id).Name}' is busy; what it does not need any more goes later");
-                else new Collecting(_context).RunAfter(_operation.Target, [id], _options with { Warn = _options.Log });
+                using var mine = _context.Locks.Acquire([LockKey.Volume(id)], CollectPatience, _ => IsWorkedOn(_context, _operation), null, _options.Cancellation);
+                new Collecting(_context).RunAfter(_operation.Target, [id], _options with { Warn = _options.Log });
             }
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or SnapshotException or OperationCanceledException)
         {
             _options.Log?.Invoke($"what is not needed any more goes later: {error.Message}");
         }

@@ -1,5 +1,6 @@
 using System.Management.Automation;
 using SnapshotTools.Core;
+using SnapshotTools.Module;
 
 namespace SnapshotTools.Cmdlets;
 
@@ -9,6 +10,10 @@ public abstract class CloningCmdlet : LockingCmdlet
     /// <summary>Stops at linked clones, which keep their sources' layers as their bases: nothing is copied.</summary>
     [Parameter]
     public SwitchParameter Linked { get; set; }
+
+    /// <summary>Comes back when the clones can be used, and leaves the copying to a worker that outlives the session.</summary>
+    [Parameter]
+    public SwitchParameter NoWait { get; set; }
 
     /// <summary>At most so many bytes a second, for all copies of this call together.</summary>
     [Parameter]
@@ -35,7 +40,8 @@ public abstract class CloningCmdlet : LockingCmdlet
             var copies = clones(made).Copies.Select(c => c.Id).ToList();
             try
             {
-                if (copies.Count > 0) Copy(activity, engine, copies);
+                if (copies.Count > 0 && NoWait) WorkerProcess.Ensure(this, engine);
+                else if (copies.Count > 0) Copy(activity, engine, copies);
             }
             finally
             {
