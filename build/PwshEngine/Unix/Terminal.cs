@@ -7,7 +7,7 @@ namespace PwshEngine.Unix;
 public static class Terminal
 {
     private static readonly Size Redirected = new(120, 50);
-    private static string s_title = "";
+    private static string _title = "";
 
     /// <summary>Every terminal of today understands control sequences; TERM=dumb was looked at before.</summary>
     [Replaces("ConsoleHostUserInterface.TryTurnOnVirtualTerminal")]
@@ -103,13 +103,13 @@ public static class Terminal
 
     /// <summary>The last title set; a terminal does not tell its own.</summary>
     [Replaces("ConsoleHostRawUserInterface.get_WindowTitle")]
-    public static string Title(object self) => s_title;
+    public static string Title(object self) => _title;
 
     /// <summary>Sets the title.</summary>
     [Replaces("ConsoleHostRawUserInterface.set_WindowTitle")]
     public static void SetTitle(object self, string value)
     {
-        s_title = value;
+        _title = value;
         if (!Console.IsOutputRedirected) Console.Title = value;
     }
 

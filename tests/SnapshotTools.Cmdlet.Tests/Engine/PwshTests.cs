@@ -125,7 +125,12 @@ public sealed class PwshTests
 
     private static Process Start(params string[] arguments)
     {
-        var start = new ProcessStartInfo("bash", [Repository.Pwsh, "-NoProfile", "-NonInteractive", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        // Tests that were started in the background ignore SIGINT, and so would all that they start.
+        var start = new ProcessStartInfo("env", ["--default-signal=INT", "bash", Repository.Pwsh, "-NoProfile", "-NonInteractive", .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         start.Environment["NO_COLOR"] = "1";
         return Process.Start(start)!;
     }
