@@ -56,7 +56,7 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
         var begun = context.Catalog.Layers.Merging(volumeId);
         if (begun.Count == 0) return false;
         using (var machine = context.FindMachineOfVolume(volumeId)) machine?.EndAbandonedMerges();
-        return begun.Count(layer => SettleOne(context, layer)) > 0;
+        return begun.ConvertAll(layer => SettleOne(context, layer)).Contains(true);   // all of them, not only the first
     }
 
     /// <summary>What a merge copies at most, by what the files occupy: their content is the hypervisor's to know.</summary>
