@@ -51,6 +51,24 @@ public sealed class CloneTests : ModuleTest
     }
 
     [Fact]
+    public void Replicas_and_templates()
+    {
+        Assert.Equal(["web02"], Texts("Copy-VmInstance web01 web02 -MemoryBytes 256MB | % Name"));
+        Assert.Equal(["r1", "r2"], Texts("Get-VmInstance web01 | Copy-VmInstance 'r#' -Count 2 -Linked | % Name"));
+        Assert.Equal(["old-root", "old-data"], Texts("New-VmSnapshot web01 a | Copy-VmInstance -Name old | % { $_.Volumes.Volume }"));
+        Assert.Equal(["base"], Texts("Get-VmInstance web01 | New-VmTemplate base -Description golden | % Name"));
+        Assert.Equal(["node-01", "node-20"], Texts("$n = New-VmInstance node -Template base -Count 20 -ProcessorCount 4; $n[0].Name; $n[-1].Name"));
+        Assert.Equal(["4", "40"], Texts("\"$((Get-VmInstance node-07).ProcessorCount)\"; \"$((Get-VmTemplate base).LinkedClones.Count)\""));
+        Assert.Contains("base", Run("Get-VmTemplate b* | Out-String").Text, StringComparison.Ordinal);
+        Fail("IsTemplate", "Start-VmInstance base");
+        Fail("HasDependants", "Remove-VmTemplate base -Confirm:$false");
+        Fail("TemplateNotFound", "New-VmInstance x -Template nothing");
+        Fail("InvalidArgument", "New-VmInstance x -Template base -Volume web01-root");
+        Run("Get-VmInstance node-* | Remove-VmInstance -IncludeVolumes -Force; Remove-VmTemplate base -Force");
+        Assert.Equal(["true"], Texts("Test-SnapshotStore -Quiet"));
+    }
+
+    [Fact]
     public void A_worker_copies_behind_the_session_and_is_told_what_to_do()
     {
         Run("""

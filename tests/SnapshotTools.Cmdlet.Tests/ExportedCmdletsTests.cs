@@ -8,23 +8,27 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
 {
     private static readonly string[] Expected =
     [
+        "Copy-VmInstance: Low -> VmInstance, OperationPlan",
         "Copy-Volume: Low -> VmVolume, OperationPlan",
         "Dismount-VmVolume: Medium -> VmInstance, OperationPlan",
         "Get-SnapshotOperation: - -> SnapshotOperation",
         "Get-SnapshotStore: - -> StoreInfo",
         "Get-VmInstance: - -> VmInstance",
         "Get-VmSnapshot: - -> VmSnapshot, SnapshotTreeNode",
+        "Get-VmTemplate: - -> VmTemplate",
         "Get-VmVolume: - -> VmVolume",
         "Get-VolumeSnapshot: - -> VolumeSnapshot",
         "Initialize-SnapshotStore: Low -> StoreInfo, OperationPlan",
         "Mount-VmVolume: Low -> VmInstance, OperationPlan",
         "New-VmInstance: Low -> VmInstance, OperationPlan",
         "New-VmSnapshot: Low -> VmSnapshot, OperationPlan",
+        "New-VmTemplate: Low -> VmTemplate, OperationPlan",
         "New-VmVolume: Low -> VmVolume, OperationPlan",
         "New-VolumeSnapshot: Low -> VolumeSnapshot, OperationPlan",
         "Optimize-SnapshotStore: Low -> StoreOptimization, OperationPlan",
         "Remove-VmInstance: High -> VmInstance, OperationPlan",
         "Remove-VmSnapshot: High -> VmSnapshot, OperationPlan",
+        "Remove-VmTemplate: High -> VmTemplate, OperationPlan",
         "Remove-VmVolume: High -> VmVolume, OperationPlan",
         "Remove-VolumeSnapshot: High -> VolumeSnapshot, OperationPlan",
         "Rename-VmSnapshot: Low -> VmSnapshot, OperationPlan",
@@ -73,7 +77,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
 
     [Fact]
     public void The_silent_have_PassThru() => Assert.Equal(
-        ["Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore",
+        ["Copy-VmInstance", "Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmTemplate", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore",
          "Resume-SnapshotOperation", "Stop-SnapshotOperation", "Suspend-SnapshotOperation"],
         Texts("Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not $_.Parameters.ContainsKey('PassThru') } | % Name | Sort-Object"));
 

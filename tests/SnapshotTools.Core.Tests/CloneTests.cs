@@ -186,6 +186,73 @@ public sealed class CloneTests : IDisposable
         _store.AssertClean(layers: 1);
     }
 
+    [Fact]
+    public void A_replica_has_its_own_name_addresses_and_volumes_and_the_rest_of_its_source()
+    {
+        _store.NewVolume("web01-root");
+        _store.NewVolume("pool");
+        var source = Engine.Machines.Create(new NewVmRequest
+        {
+            Name = "web01", ProcessorCount = 3, MemoryBytes = 1 << 28, Volumes = [new AttachRequest("web01-root", Bus: DiskBus.Scsi), new AttachRequest("pool")],
+            NetworkAdapters = [new VmNetworkAdapter("", "none", "e1000")], Description = "the first",
+        }).Run();
+        _store.Write("web01-root", 0, 100_000, 1);
+        _store.Write("pool", 0, 100_000, 2);
+        string[] then = [_store.Hash("web01-root"), _store.Hash("pool")];
+        _store.Snapshot("web01", "a");
+        _store.Write("pool", 0, 100_000, 3);
+
+        var made = Engine.Machines.Clone(new VmCloneRequest { Source = "web01", Snapshot = "a", Name = "web02", MemoryBytes = 1 << 29 }).Run();
+        Engine.Operations.Run([.. made.Clones.Copies.Select(c => c.Id)]);
+
+        var replica = Engine.Machines.Get("web02");
+        Assert.Equal(["web02-root", "web02-pool"], replica.Volumes.Select(v => v.Volume));
+        Assert.Equal([(DiskBus.Scsi, true), (DiskBus.Virtio, false)], replica.Volumes.Select(v => (v.Bus, v.Boot)));
+        Assert.Equal((3, 1L << 29, "the first", 0), (replica.ProcessorCount, replica.MemoryBytes, replica.Description, replica.SnapshotCount));
+        Assert.Equal(source.NetworkAdapters[0] with { MacAddress = replica.NetworkAdapters[0].MacAddress }, replica.NetworkAdapters[0]);
+        Assert.NotEqual(source.NetworkAdapters[0].MacAddress, replica.NetworkAdapters[0].MacAddress);
+        Assert.Equal(then, replica.Volumes.Select(v => _store.Hash(v.Volume)));
+        Assert.Equal("web01-copy", Engine.Machines.Clone(new VmCloneRequest { Source = "web01", Linked = true }).Run().Vms[0].Name);
+        Engine.Machines.Remove("web01-copy", true, true).Run();
+        Engine.Machines.Remove("web01", true, true).Run();
+        Assert.Equal(then, replica.Volumes.Select(v => _store.Hash(v.Volume)));
+        Refused(ErrorIds.MemoryNotAvailable, () => Engine.Machines.Clone(new VmCloneRequest { Source = "web02", IncludeMemory = true }));
+        _store.AssertClean(layers: 2);
+    }
+
+    [Fact]
+    public void Fifty_VMs_of_one_template_differ_and_the_template_is_untouched()
+    {
+        _store.NewVm("golden", "golden-root", "golden-data");
+        _store.Write("golden-root", 0, 200_000, 1);
+        string root = _store.Hash("golden-root");
+        var template = Engine.Templates.Create(new VmCloneRequest { Source = "golden", Name = "debian" }).Run();
+        Engine.Operations.Run([.. template.Clones.Copies.Select(c => c.Id)]);
+        Engine.Machines.Remove("golden", true, false).Run();
+        Assert.Empty(Engine.Machines.Find());
+
+        var made = Engine.Templates.Instantiate(new VmCloneRequest { Source = "debian", Name = "web-##", Count = 50, Linked = true }).Run();
+
+        Assert.Equal(50, made.Vms.Count);
+        Assert.Equal(("web-01", "web-50"), (made.Vms[0].Name, made.Vms[^1].Name));
+        Assert.Equal(["web-07-root", "web-07-data"], made.Vms[6].Volumes.Select(v => v.Volume));
+        for (int i = 0; i < 50; i += 10) _store.Write($"web-{i + 1:00}-root", i * 1000, 1000, (byte)(i + 2));
+        Assert.Equal(6, Enumerable.Range(0, 50).Select(i => _store.Hash($"web-{i + 1:00}-root")).Distinct().Count());
+        Assert.Equal(root, _store.Hash("debian-root"));
+        Assert.Equal(root, _store.Hash("web-02-root"));
+        Assert.Equal("web-51", Engine.Templates.Instantiate(new VmCloneRequest { Source = "debian", Name = "web-##", Count = 1, Linked = true }).Run().Vms[0].Name);
+        Assert.Equal(102, Engine.Templates.Get("debian").LinkedClones.Count);
+        Refused(ErrorIds.HasDependants, () => Engine.Templates.Remove("debian"));
+        Refused(ErrorIds.IsTemplate, () => Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "debian" }));
+        Refused(ErrorIds.IsTemplate, () => Engine.Machines.Remove("debian", true, true));
+        Refused(ErrorIds.IsTemplate, () => Engine.VolumeSnapshots.Create("debian-root", "x", null, false));
+        Refused(ErrorIds.NameExists, () => Engine.Templates.Create(new VmCloneRequest { Source = "web-01", Name = "debian" }));
+        Refused(ErrorIds.TemplateNotFound, () => Engine.Templates.Get("web-01"));
+        foreach (var vm in Engine.Machines.Find()) Engine.Machines.Remove(vm.Name, true, true).Run();
+        Engine.Templates.Remove("debian").Run();
+        _store.AssertClean(layers: 0);
+    }
+
     public void Dispose() => _store.Dispose();
 
     private CloneResult Clone(bool linked, params CloneSource[] sources) => Clone(new CloneRequest { Sources = sources, Linked = linked });

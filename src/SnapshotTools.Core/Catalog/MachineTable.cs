@@ -12,11 +12,13 @@ internal sealed class MachineTable(Database database)
 
     public List<VmRow> All() => database.Query($"SELECT {VmRow.Columns} FROM vm m ORDER BY m.name", VmRow.Read);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm");
+    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm WHERE is_template = 0");
 
     public long Insert(Guid uid, string name, int processors, long memory, string adapters, string boot, string? description) => database.Insert(
         "INSERT INTO vm(uid, name, processors, memory, adapters, boot, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         uid, name, processors, memory, adapters, boot, description, DateTimeOffset.UtcNow);
+
+    public void SetTemplate(long id) => database.Execute("UPDATE vm SET is_template = 1 WHERE id = ?1", id);
 
     public void SetPresent(long id, long? snapshotId) => database.Execute("UPDATE vm SET present_id = ?2 WHERE id = ?1", id, snapshotId);
 

@@ -79,6 +79,13 @@ internal static class Schema
         CREATE INDEX copy_volume ON copy(volume_id);
         CREATE INDEX copy_source ON copy(source_id);
         """,
+
+        """
+        -- A template is a VM that is never run and whose volumes are never written. A removed volume is kept, without a head, for the
+        -- linked clones that still read its layers.
+        ALTER TABLE vm ADD COLUMN is_template INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE volume ADD COLUMN is_removed INTEGER NOT NULL DEFAULT 0;
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

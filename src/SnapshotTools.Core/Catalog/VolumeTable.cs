@@ -26,6 +26,13 @@ internal sealed class VolumeTable(Database database)
 
     public void Delete(long id) => database.Execute("DELETE FROM volume WHERE id = ?1", id);
 
+    /// <summary>Names of the volumes that have a layer directly on one of a volume's.</summary>
+    public List<string> LinkedClonesOf(long id) => database.Query(
+        """
+        SELECT DISTINCT v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
+        WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
+        """, r => r.GetString(0), id);
+
     public List<(long VolumeId, string Vm)> Attachments() =>
         database.Query("SELECT a.volume_id, m.name FROM attachment a JOIN vm m ON m.id = a.vm_id ORDER BY m.name", r => (r.GetInt64(0), r.GetString(1)));
 

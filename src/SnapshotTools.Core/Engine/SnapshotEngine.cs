@@ -21,6 +21,7 @@ public sealed class SnapshotEngine : IDisposable
         Snapshots = new SnapshotService(_context);
         VolumeSnapshots = new VolumeSnapshotService(_context);
         Operations = new OperationService(_context);
+        Templates = new TemplateService(_context);
     }
 
     /// <summary>What the engine works with; for tests that look below it.</summary>
@@ -37,6 +38,9 @@ public sealed class SnapshotEngine : IDisposable
 
     /// <summary>Volume snapshots.</summary>
     public VolumeSnapshotService VolumeSnapshots { get; }
+
+    /// <summary>Templates.</summary>
+    public TemplateService Templates { get; }
 
     /// <summary>Operations.</summary>
     public OperationService Operations { get; }

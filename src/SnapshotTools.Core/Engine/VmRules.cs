@@ -8,6 +8,21 @@ internal static class VmRules
     /// <summary>Refuses everything but ending the failed restore on a VM in state Error.</summary>
     public static void RequireNoError(VmRow vm)
     {
+        RequireNoTemplate(vm);
+        RequireNoFailedRestore(vm);
+    }
+
+    /// <summary>Refuses to run or change a template.</summary>
+    public static void RequireNoTemplate(VmRow vm)
+    {
+        if (!vm.IsTemplate) return;
+        throw new SnapshotException(ErrorIds.IsTemplate, ErrorKind.Conflict,
+            $"'{vm.Name}' is a template, which stays as it is. Make a VM of it: New-VmInstance <name> -Template {vm.Name}; or remove it: Remove-VmTemplate {vm.Name}", vm.Name);
+    }
+
+    /// <summary>Refuses on a VM in state Error.</summary>
+    public static void RequireNoFailedRestore(VmRow vm)
+    {
         if (vm.FailedRestore is null) return;
         throw new SnapshotException(ErrorIds.VmInError, ErrorKind.Conflict,
             $"VM '{vm.Name}' is in state Error since a restore failed: {vm.Error} Go on with it: Restore-VmSnapshot {vm.Name} -FailAction Retry; or return to the state before it: Restore-VmSnapshot {vm.Name} -FailAction Rollback", vm.Name);

@@ -150,6 +150,12 @@ public static class ErrorIds
     /// <summary>The operation cannot be resumed, stopped or waited for in its state.</summary>
     public const string OperationState = nameof(OperationState);
 
+    /// <summary>It is a template, which is neither run nor changed.</summary>
+    public const string IsTemplate = nameof(IsTemplate);
+
+    /// <summary>There is no such template.</summary>
+    public const string TemplateNotFound = nameof(TemplateNotFound);
+
     /// <summary>The operation that was waited for has failed; its message says why.</summary>
     public const string OperationFailed = nameof(OperationFailed);
 }

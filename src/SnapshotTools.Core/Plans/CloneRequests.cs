@@ -33,3 +33,47 @@ public sealed record CopyPace(long? MaxBytesPerSecond = null, int? MaxConcurrenc
 /// <param name="Volumes">The clones, in the order of their sources.</param>
 /// <param name="Copies">The operations that copy their data, none for linked clones: to be run with <see cref="OperationService.Run"/>.</param>
 public sealed record CloneResult(IReadOnlyList<VmVolume> Volumes, IReadOnlyList<SnapshotOperation> Copies);
+
+/// <summary>Replicas of a VM to be made, of its present or of a snapshot; or VMs of a template.</summary>
+public sealed record VmCloneRequest
+{
+    /// <summary>The VM or template: name or id.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>The snapshot to make them of, by name or id; null for the present.</summary>
+    public string? Snapshot { get; init; }
+
+    /// <summary>Their name; of several, with <c>#</c> for the digits of a number, such as <c>web-##</c>. Null makes one, such as <c>web01-copy</c>.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>How many.</summary>
+    public int Count { get; init; } = 1;
+
+    /// <summary>Stops at linked clones of the volumes.</summary>
+    public bool Linked { get; init; }
+
+    /// <summary>Virtual processors; null as many as the source has.</summary>
+    public int? ProcessorCount { get; init; }
+
+    /// <summary>Memory in bytes; null as much as the source has.</summary>
+    public long? MemoryBytes { get; init; }
+
+    /// <summary>What they are for; null as the source.</summary>
+    public string? Description { get; init; }
+
+    /// <summary>Of a checkpoint: the replica goes on from its memory when it is started.</summary>
+    public bool IncludeMemory { get; init; }
+
+    /// <summary>How the data is copied.</summary>
+    public CopyPace Pace { get; init; } = CopyPace.Unlimited;
+}
+
+/// <summary>Replicas that were made. They can be used at once.</summary>
+/// <param name="Vms">The replicas.</param>
+/// <param name="Clones">Their volumes and the operations that copy their data.</param>
+public sealed record VmCloneResult(IReadOnlyList<VmInstance> Vms, CloneResult Clones);
+
+/// <summary>A template that was made.</summary>
+/// <param name="Template">The template.</param>
+/// <param name="Clones">Its volumes and the operations that copy their data.</param>
+public sealed record TemplateResult(VmTemplate Template, CloneResult Clones);

@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Machines;
 using SnapshotTools.Core.Engine.Power;
 
@@ -16,11 +17,11 @@ public sealed class MachineService
     {
         ArgumentNullException.ThrowIfNull(patterns);
         if (patterns is [var one] && !Names.IsPattern(one) && !Guid.TryParse(one, out _))
-            return _context.Catalog.Machines.FindByName(one) is { } row ? [_context.ToModel(row)] : [];
+            return _context.Catalog.Machines.FindByName(one) is { IsTemplate: false } row ? [_context.ToModel(row)] : [];
         var matches = Names.Matcher(patterns);
         var attachments = _context.Catalog.Machines.AllAttachments().ToLookup(a => a.VmId);
         var counts = _context.Catalog.Machines.SnapshotCounts();
-        return [.. _context.Catalog.Machines.All().Where(m => matches(m.Name, m.Uid)).Select(m => _context.ToModel(m, attachments[m.Id],
+        return [.. _context.Catalog.Machines.All().Where(m => !m.IsTemplate && matches(m.Name, m.Uid)).Select(m => _context.ToModel(m, attachments[m.Id],
             counts.GetValueOrDefault(m.Id), m.PresentId is { } id ? _context.Catalog.Snapshots.Find(id)?.Name : null))];
     });
 
@@ -33,6 +34,9 @@ public sealed class MachineService
 
     /// <summary>Changes a VM's configuration. What is not named stays.</summary>
     public PlannedOperation<VmInstance> Set(string vm, VmChanges changes) => new ChangeVm(_context, vm, changes).Prepare();
+
+    /// <summary>Makes replicas of a VM, of its present or of a snapshot, or VMs of a template. Their data is copied by <see cref="OperationService.Run"/>, or by a worker.</summary>
+    public PlannedOperation<VmCloneResult> Clone(VmCloneRequest request) => new CloneVm(_context, request).Prepare();
 
     /// <summary>Removes a VM instance; gives back what it was.</summary>
     public PlannedOperation<VmInstance> Remove(string vm, bool removeVolumes, bool removeSnapshots) => new RemoveVm(_context, vm, removeVolumes, removeSnapshots).Prepare();

@@ -15,6 +15,17 @@ public sealed class VmNameCompleter : StoreCompleter
     }
 }
 
+/// <summary>Names of templates.</summary>
+public sealed class TemplateNameCompleter : StoreCompleter
+{
+    /// <inheritdoc/>
+    protected override IEnumerable<(string Value, string Hint)> Candidates(SnapshotEngine engine, IDictionary bound)
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        return engine.Templates.Find().Select(t => (t.Name, $"{t.Name}: {t.Volumes.Count} volumes, {t.LinkedClones.Count} linked clones"));
+    }
+}
+
 /// <summary>Names of volumes.</summary>
 public sealed class VolumeNameCompleter : StoreCompleter
 {

@@ -123,7 +123,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         if (source.Snapshot is { } id)
             snapshot = Catalog.Snapshots.FindVolumeSnapshot(id) is { } row && row.VolumeId == volume.Id ? row
                 : throw new SnapshotException(ErrorIds.SnapshotNotFound, ErrorKind.NotFound, $"Volume '{volume.Name}' has no snapshot with id {id}. List them: Get-VolumeSnapshot {volume.Name}", id);
-        else VolumeRules.RequireNoError(context, volume);
+        else foreach (var attachment in Catalog.Machines.AllAttachmentsOf(volume.Id)) VmRules.RequireNoFailedRestore(Catalog.Machines.Get(attachment.VmId));
         var layer = Catalog.Layers.Get(snapshot?.LayerId ?? volume.HeadId);
         LayerFiles.Measure(context.Storage, layer);
         // A head that nothing was written to since it was made reads as the layer under it, which is frozen already.

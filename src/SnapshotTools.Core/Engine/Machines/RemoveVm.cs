@@ -6,7 +6,7 @@ using SnapshotTools.Core.Engine.Volumes;
 namespace SnapshotTools.Core.Engine.Machines;
 
 /// <summary>Removes a VM instance: its definition, its snapshots if that was said, and its volumes if that was said.</summary>
-internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots) : Command<VmInstance>(context)
+internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots, bool isTemplate = false) : Command<VmInstance>(context)
 {
     private readonly Collecting _collecting = new(context);
     private VmRow _vm = null!;
@@ -23,6 +23,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
     protected override OperationPlan Plan()
     {
         _vm = Context.ResolveVm(vmName);
+        if (!isTemplate) VmRules.RequireNoTemplate(_vm);
         Context.RequireStopped(_vm, "removing it");
         _snapshots = Catalog.Snapshots.OfVm(_vm.Id);
         if (_snapshots.Count > 0 && !removeSnapshots)
@@ -39,9 +40,9 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
         {
             Kind = OperationKind.Remove,
             Target = _vm.Name,
-            Summary = $"Remove VM instance '{_vm.Name}'{(removeVolumes ? " and its volumes" : ", leaving its volumes")}.",
+            Summary = $"Remove {(isTemplate ? "template" : "VM instance")} '{_vm.Name}'{(removeVolumes ? " and its volumes" : ", leaving its volumes")}.",
             Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying), .. volumes.Steps],
-            Lost = [$"VM instance '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
+            Lost = [$"{(isTemplate ? "template" : "VM instance")} '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
         };
     }
 

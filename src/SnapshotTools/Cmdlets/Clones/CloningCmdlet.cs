@@ -7,10 +7,6 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>A cmdlet that makes clones, and waits with a progress bar until their data is copied, or leaves that to a worker.</summary>
 public abstract class CloningCmdlet : LockingCmdlet
 {
-    /// <summary>Stops at linked clones, which keep their sources' layers as their bases: nothing is copied.</summary>
-    [Parameter]
-    public SwitchParameter Linked { get; set; }
-
     /// <summary>Comes back when the clones can be used, and leaves the copying to a worker that outlives the session.</summary>
     [Parameter]
     public SwitchParameter NoWait { get; set; }

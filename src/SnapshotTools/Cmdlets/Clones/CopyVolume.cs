@@ -51,6 +51,10 @@ public sealed class CopyVolume : CloningCmdlet
     [ValidateNotNullOrEmpty]
     public string[]? Name { get; set; }
 
+    /// <summary>Stops at linked clones, which keep their sources' layers as their bases: nothing is copied.</summary>
+    [Parameter]
+    public SwitchParameter Linked { get; set; }
+
     /// <summary>What the clones are for.</summary>
     [Parameter]
     public string? Description { get; set; }

@@ -8,12 +8,26 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Makes a VM instance from volumes of the store.</summary>
 [Cmdlet(VerbsCommon.New, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class NewVmInstance : LockingCmdlet
+public sealed class NewVmInstance : CloningCmdlet
 {
     /// <summary>The VM's name, unique in the store.</summary>
     [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true)]
     [Alias("VmName")]
     public string? Name { get; set; }
+
+    /// <summary>The template to make the VM of: a linked clone of its volumes, or a full one with -Full.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [ArgumentCompleter(typeof(TemplateNameCompleter))]
+    public string? Template { get; set; }
+
+    /// <summary>How many VMs to make of the template; # in the name stands for a digit of their numbers.</summary>
+    [Parameter]
+    [ValidateRange(1, 1000)]
+    public int Count { get; set; } = 1;
+
+    /// <summary>Copies the template's volumes, instead of making linked clones of them.</summary>
+    [Parameter]
+    public SwitchParameter Full { get; set; }
 
     /// <summary>Its volumes in order: names or ids.</summary>
     [Parameter(Position = 1, ValueFromPipelineByPropertyName = true)]
@@ -83,6 +97,13 @@ public sealed class NewVmInstance : LockingCmdlet
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
+        if (Template is not null)
+        {
+            MakeOfTemplate();
+            return;
+        }
+        if (MyInvocation.BoundParameters.ContainsKey(nameof(Count)) || Full)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-Count and -Full are for VMs that are made of a template. Name it with -Template.", Name);
         string[] volumes = Volume?.Where(v => !string.IsNullOrEmpty(v)).ToArray() ?? [];
         MustBeAmong(volumes, BootVolume, nameof(BootVolume));
         MustBeAmong(volumes, SharedVolume, nameof(SharedVolume));
@@ -105,6 +126,27 @@ public sealed class NewVmInstance : LockingCmdlet
             Description = Description,
         }), WriteObject);
     }
+
+    private void MakeOfTemplate()
+    {
+        string[] own = [nameof(Volume), nameof(BootVolume), nameof(SharedVolume), nameof(Bus), nameof(NetworkAdapter), nameof(Kernel), nameof(Initrd), nameof(KernelCommandLine), nameof(Firmware), nameof(FirmwareVariables), nameof(ExtraArgument)];
+        if (own.FirstOrDefault(MyInvocation.BoundParameters.ContainsKey) is { } given)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A VM has what its template '{Template}' has; leave -{given} away, and change the VM afterwards with Set-VmInstance or Mount-VmVolume.", Name);
+        var engine = Engine;
+        Clone($"Making VM '{Name}'", engine, engine.Templates.Instantiate(new VmCloneRequest
+        {
+            Source = Template!,
+            Name = Name,
+            Count = Count,
+            Linked = !Full,
+            ProcessorCount = Given(nameof(ProcessorCount)) ? ProcessorCount : null,
+            MemoryBytes = Given(nameof(MemoryBytes)) ? MemoryBytes : null,
+            Description = Description,
+            Pace = Pace,
+        }), made => made.Clones, made => { foreach (var vm in made.Vms) WriteObject(engine.Machines.Get(vm.Id.ToString())); });
+    }
+
+    private bool Given(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
 
     private static bool Has(string[]? names, string volume) => names?.Contains(volume, StringComparer.OrdinalIgnoreCase) == true;
 
