@@ -193,8 +193,12 @@ public sealed class CloneTests : IDisposable
         _store.NewVolume("pool");
         var source = Engine.Machines.Create(new NewVmRequest
         {
-            Name = "web01", ProcessorCount = 3, MemoryBytes = 1 << 28, Volumes = [new AttachRequest("web01-root", Bus: DiskBus.Scsi), new AttachRequest("pool")],
-            NetworkAdapters = [new VmNetworkAdapter("", "none", "e1000")], Description = "the first",
+            Name = "web01",
+            ProcessorCount = 3,
+            MemoryBytes = 1 << 28,
+            Volumes = [new AttachRequest("web01-root", Bus: DiskBus.Scsi), new AttachRequest("pool")],
+            NetworkAdapters = [new VmNetworkAdapter("", "none", "e1000")],
+            Description = "the first",
         }).Run();
         _store.Write("web01-root", 0, 100_000, 1);
         _store.Write("pool", 0, 100_000, 2);
