@@ -68,6 +68,22 @@ internal sealed class OperationRun : IDisposable
     /// <summary>A line of the operation's time line.</summary>
     public void Log(string line) => Options.Log?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{_clock.Elapsed.TotalMilliseconds,8:0.0} ms  {line}"));
 
+    /// <summary>The instant of a snapshot: tells who wanted to know of it right before, and right after when the result is disposed.</summary>
+    public IDisposable BeginPoint()
+    {
+        var point = new Point(Options.AfterPoint);
+        try
+        {
+            Options.BeforePoint?.Invoke();
+            return point;
+        }
+        catch
+        {
+            point.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Progress in bytes, told to the caller and, now and then, to the catalog.</summary>
     public IProgress<long> Report(string activity, long total)
     {
@@ -165,6 +181,11 @@ internal sealed class OperationRun : IDisposable
             }, durable: false);
             if (isUnwanted) _stop.Cancel();
         }
+    }
+
+    private sealed class Point(Action? after) : IDisposable
+    {
+        public void Dispose() => after?.Invoke();
     }
 
     private sealed class Reporter(Action<long> report) : IProgress<long>

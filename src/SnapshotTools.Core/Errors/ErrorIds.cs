@@ -42,6 +42,12 @@ public static class ErrorIds
     /// <summary>The consistency asked for cannot be had.</summary>
     public const string ConsistencyNotAvailable = nameof(ConsistencyNotAvailable);
 
+    /// <summary>What was to run right before a snapshot failed or took too long; the snapshot was not taken.</summary>
+    public const string PreScriptFailed = nameof(PreScriptFailed);
+
+    /// <summary>What was to run right after a snapshot failed or took too long.</summary>
+    public const string PostScriptFailed = nameof(PostScriptFailed);
+
     /// <summary>The store's file system has not enough free space for the operation.</summary>
     public const string NotEnoughSpace = nameof(NotEnoughSpace);
 

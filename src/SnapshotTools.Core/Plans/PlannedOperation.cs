@@ -55,6 +55,11 @@ public sealed record RunOptions
 
     /// <summary>How many bytes a second a merge under a running guest may copy; 0 is as many as it can.</summary>
     public long BytesPerSecond { get; init; }
+    /// <summary>Is called right before the instant of a snapshot, when all is ready for it; what it throws gives the snapshot up.</summary>
+    public Action? BeforePoint { get; init; }
+
+    /// <summary>Is called right after that instant whenever <see cref="BeforePoint"/> was, whatever came of it or of the snapshot. It must not throw.</summary>
+    public Action? AfterPoint { get; init; }
 
     /// <summary>Stops the operation at the next safe point.</summary>
     public CancellationToken Cancellation { get; init; }

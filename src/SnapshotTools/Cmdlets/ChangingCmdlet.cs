@@ -24,12 +24,13 @@ public abstract class ChangingCmdlet : StoreCmdlet
     /// <param name="activity">What is being done, such as <c>Restoring 'web01'</c>.</param>
     /// <param name="operation">The plan.</param>
     /// <param name="done">Takes the result, for the pipeline or not.</param>
-    private protected void Change<T>(string activity, PlannedOperation<T> operation, Action<T>? done = null)
+    /// <param name="with">Adds to the options of the run.</param>
+    private protected void Change<T>(string activity, PlannedOperation<T> operation, Action<T>? done = null, Func<RunOptions, WorkReporter, RunOptions>? with = null)
     {
         if (PlanOnly) WriteObject(operation.Plan);
         else if (IsApproved(operation.Plan))
         {
-            var result = Run(activity, operation, LockWait);
+            var result = Run(activity, operation, LockWait, with);
             done?.Invoke(result);
         }
     }

@@ -20,7 +20,15 @@ internal sealed class ProgressDisplay(string activity, Action<ProgressRecord> wr
     private bool _shown;
 
     /// <summary>How long to wait before the next drawing.</summary>
-    public TimeSpan UntilNext => _next > _clock.Elapsed ? _next - _clock.Elapsed : TimeSpan.Zero;
+    public TimeSpan UntilNext
+    {
+        get
+        {
+            // The clock is read once: between two readings the time may have come, and a wait of less than nothing is an error.
+            var left = _next - _clock.Elapsed;
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
 
     /// <summary>Draws if it is time to.</summary>
     public void Show(OperationProgress progress)

@@ -69,17 +69,22 @@ public abstract class SnapshotCmdlet : PSCmdlet, IDisposable
     /// <param name="activity">What is being done, such as <c>Restoring 'web01'</c>.</param>
     /// <param name="operation">The plan.</param>
     /// <param name="waitForLock">How long to wait for other operations on the same things; zero fails at once.</param>
-    protected T Run<T>(string activity, PlannedOperation<T> operation, TimeSpan waitForLock = default)
+    /// <param name="with">Adds to the options of the run.</param>
+    private protected T Run<T>(string activity, PlannedOperation<T> operation, TimeSpan waitForLock = default, Func<RunOptions, WorkReporter, RunOptions>? with = null)
     {
         ArgumentNullException.ThrowIfNull(operation);
-        return Await(activity, (reporter, token) => operation.Run(new RunOptions
+        return Await(activity, (reporter, token) =>
         {
-            WaitForLock = waitForLock,
-            Progress = reporter,
-            Log = reporter.Verbose,
-            Warn = reporter.Warning,
-            Cancellation = token,
-        }));
+            var options = new RunOptions
+            {
+                WaitForLock = waitForLock,
+                Progress = reporter,
+                Log = reporter.Verbose,
+                Warn = reporter.Warning,
+                Cancellation = token,
+            };
+            return operation.Run(with is null ? options : with(options, reporter));
+        });
     }
 
     /// <summary>

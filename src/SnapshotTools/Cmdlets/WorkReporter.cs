@@ -9,6 +9,7 @@ public sealed class WorkReporter : IProgress<OperationProgress>
     private readonly ProgressDisplay _display;
     private readonly object _lock = new();
     private readonly Queue<Action<Cmdlet>> _messages = [];
+    private readonly CancellationTokenSource _pumpEnded = new();
     private OperationProgress _latest = new("", 0, 0);
 
     internal WorkReporter(ProgressDisplay display) => _display = display;
@@ -24,6 +25,27 @@ public sealed class WorkReporter : IProgress<OperationProgress>
 
     /// <summary>Writes to the warning stream.</summary>
     public void Warning(string text) => Post(cmdlet => cmdlet.WriteWarning(text));
+
+    /// <summary>Does something on the pipeline's thread and waits for it; what it throws is thrown here.</summary>
+    /// <exception cref="OperationCanceledException">The pipeline's thread does nothing any more; it was not done.</exception>
+    internal void Invoke(Action work)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var given = _pumpEnded.Token.Register(() => done.TrySetCanceled());
+        Post(_ =>
+        {
+            try
+            {
+                work();
+                done.TrySetResult();
+            }
+            catch (Exception e)
+            {
+                done.TrySetException(e);
+            }
+        });
+        done.Task.GetAwaiter().GetResult();
+    }
 
     /// <summary>Shows progress and writes messages until the task has ended and all that it reported is written. For the pipeline's thread.</summary>
     /// <param name="task">The work.</param>
@@ -50,6 +72,7 @@ public sealed class WorkReporter : IProgress<OperationProgress>
         catch
         {
             cancel.Cancel();
+            _pumpEnded.Cancel();
             throw;
         }
         finally

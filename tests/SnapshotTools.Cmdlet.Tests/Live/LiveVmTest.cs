@@ -25,7 +25,7 @@ public abstract class LiveVmTest : ModuleTest, IDisposable
         }
         var kit = GuestKit.Instance;
         string ports = string.Join(", ", GuestPorts.Arguments(_run.Path).Select(a => $"'{a}'"));
-        Run($"New-VmInstance web01 os, db -MemoryBytes 160MB -Kernel '{kit.Kernel}' -Initrd '{(withAgent ? kit.InitrdWithAgent : kit.Initrd)}' " +
+        Run($"$env:SNAPSHOTTOOLS_ACCELERATOR = 'tcg'; New-VmInstance web01 os, db -MemoryBytes 160MB -Kernel '{kit.Kernel}' -Initrd '{(withAgent ? kit.InitrdWithAgent : kit.Initrd)}' " +
             $"-KernelCommandLine '{GuestKit.KernelCommandLine}' -ExtraArgument {ports}");
     }
 

@@ -49,6 +49,27 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
     }
 
     [GuestFact]
+    public async Task File_systems_are_frozen_between_the_scripts_or_it_is_said_that_they_are_not()
+    {
+        MakeGuest(withAgent: true);
+        Run("Start-VmInstance web01");
+        using var shell = await ConnectAsync();
+        await shell.RunAsync("mkdir -p /mnt/a; mount -t ext4 /dev/vda /mnt/a; for i in 1 2 3 4 5 6 7 8 9; do pidof qemu-ga >/dev/null && break; sleep 1; done");
+
+        var frozen = Run("New-VmSnapshot web01 frozen -Consistency FileSystem -Verbose -PreScript { 'before' } -PostScript { 'after' }");
+        string[] line = [.. frozen.Verbose.Where(v => v.StartsWith("script", StringComparison.Ordinal) || v.Contains("are frozen", StringComparison.Ordinal)).Select(v => v.Split("ms  ")[^1])];
+        Assert.Equal(["script: before", "the guest's file systems are frozen", "script: after"], line);
+        Assert.Equal(["FileSystem"], Texts("[string](Get-VmSnapshot web01 frozen).Consistency"));
+        await shell.RunAsync("echo thawed >/mnt/a/word; sync; killall qemu-ga");
+
+        Fail("ConsistencyNotAvailable", "New-VmSnapshot web01 required -Consistency FileSystem");
+        Assert.Contains("crash-consistent", Assert.Single(Run("New-VmSnapshot web01 preferred -Consistency FileSystem -ConsistencyPolicy Preferred").Warnings), StringComparison.Ordinal);
+        Assert.Equal(["Crash"], Texts("[string](Get-VmSnapshot web01 preferred).Consistency"));
+        Fail("InvalidArgument", "New-VmSnapshot web01 both -Memory -Consistency FileSystem");
+        await shell.RunAsync("echo thawed >/mnt/a/word; sync");
+    }
+
+    [GuestFact]
     public async Task A_QEMU_that_died_is_stopped_and_says_why()
     {
         await Task.Yield();

@@ -14,6 +14,7 @@ internal sealed class LiveSnapshot(EngineContext context, NewSnapshotRequest req
         run.Log("the hypervisor has opened the new heads");
         LiveSwitchResult result;
         bool isFrozen;
+        using (run.BeginPoint())
         using (var frozen = Freeze(machine))
         {
             isFrozen = frozen is not null;

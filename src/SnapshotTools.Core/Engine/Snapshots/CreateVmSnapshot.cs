@@ -76,6 +76,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             run.Log($"{rows.Count} new heads are durable");
             run.Cancellation.ThrowIfCancellationRequested();
             if (machine is not null) snapshot = new LiveSnapshot(Context, request, run).Take(machine, heads, snapshot, memory);
+            else run.BeginPoint().Dispose();
             var facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
             run.Commit(() =>
             {

@@ -80,6 +80,19 @@ public sealed class NewVmSnapshot : LockingCmdlet
     [Duration]
     public TimeSpan? MaxPause { get; set; }
 
+    /// <summary>Runs right before the instant of the snapshot: a script block, or the path of a script or program. It gets the names of the VM and of the snapshot.</summary>
+    [Parameter]
+    public object? PreScript { get; set; }
+
+    /// <summary>Runs right after that instant, whenever -PreScript was begun, whatever came of it or of the snapshot.</summary>
+    [Parameter]
+    public object? PostScript { get; set; }
+
+    /// <summary>How many seconds each of the scripts may take.</summary>
+    [Parameter]
+    [ValidateRange(1, 86400)]
+    public int ScriptTimeoutSec { get; set; } = 60;
+
     /// <summary>Gives back the snapshot of that name where there is one already, instead of an error.</summary>
     [Parameter]
     public SwitchParameter Ensure { get; set; }
@@ -102,8 +115,9 @@ public sealed class NewVmSnapshot : LockingCmdlet
         }
     }
 
-    private void Take(string vm, string vmName, string? name) =>
-        Change($"Taking a snapshot of '{vmName}'", Engine.Snapshots.Create(new NewSnapshotRequest
+    private void Take(string vm, string vmName, string? name)
+    {
+        var operation = Engine.Snapshots.Create(new NewSnapshotRequest
         {
             Vm = vm,
             Name = name,
@@ -116,5 +130,18 @@ public sealed class NewVmSnapshot : LockingCmdlet
             Freeze = Consistency == SnapshotConsistency.FileSystem ? ConsistencyPolicy : FileSystemFreeze.No,
             MaxPause = MaxPause,
             Ensure = Ensure,
-        }), WriteObject);
+        });
+        using var scripts = SnapshotScripts.Of(this, Script(PreScript), Script(PostScript), TimeSpan.FromSeconds(ScriptTimeoutSec), operation.Plan.Target.Split('/'));
+        Change($"Taking a snapshot of '{vmName}'", operation, WriteObject, scripts is null ? null : scripts.Around);
+    }
+
+    /// <summary>A script as it was given, a file by its full path.</summary>
+    private object? Script(object? given)
+    {
+        given = given is PSObject wrapped ? wrapped.BaseObject : given;
+        if (given is null or ScriptBlock) return given;
+        string path = FullPath(given.ToString()!);
+        return File.Exists(path) ? path
+            : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"There is no script '{path}'. Give a script block, or the path of a script or program that is there.", path);
+    }
 }
