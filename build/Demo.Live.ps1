@@ -19,6 +19,9 @@ function Get-GuestRecord {
     [long] $words[1]
 }
 
+# Seconds since the guest's boot, by its own clock.
+function Get-GuestUptime { [double] ((Invoke-Guest 'cat /proc/uptime') -split ' ')[0] }
+
 function Wait-GuestWork { $null = Invoke-Guest 'n=$(wc -l </run/work); while [ $(wc -l </run/work) -lt $((n+3)) ]; do sleep 0.05; done' }
 
 function Show-LiveDemo {
@@ -60,18 +63,20 @@ function Show-LiveDemo {
 
     $null = Invoke-Guest 'echo only in memory >/run/word'
     $before = Get-GuestRecord
+    $then = Get-GuestUptime
     Show 'A checkpoint: its memory too, of the same instant' { New-VmSnapshot live01 check -Memory | Format-List Name, Consistency, Memory*, PauseDuration }
     Wait-GuestWork
 
     Write-Host "`nThe guest breaks: its files, its memory, its disk" -ForegroundColor Cyan
     $null = Invoke-Guest 'rm -rf /run/word /mnt/a/* /mnt/b/*; dd if=/dev/urandom of=/dev/vda bs=1M count=16 conv=fsync 2>/dev/null; killall -9 workload 2>/dev/null; sync'
-    $up = [double] ((Invoke-Guest 'cat /proc/uptime') -split ' ')[0]
+    $broken = Get-GuestUptime
     $script:shell.Dispose()
     Show 'What would going back do?' { Restore-VmSnapshot live01 check -StopVm -Start -WhatIf }
     Show 'Go back, and go on' { Restore-VmSnapshot live01 check -StopVm -Start -Force -PassThru }
     Connect-Guest
     Assert-That 'what was only in memory is there' ((Invoke-Guest 'cat /run/word') -eq 'only in memory')
-    Assert-That 'the guest has not booted: its own clock is before the moment of its breaking' ([double] ((Invoke-Guest 'cat /proc/uptime') -split ' ')[0] -lt $up + 5 -and [double] ((Invoke-Guest 'cat /proc/uptime') -split ' ')[0] -gt 1)
+    $now = Get-GuestUptime
+    Assert-That "it has not booted: its own clock says $now s, after $then s at the checkpoint and $broken s when it broke" ($now -ge $then -and $now -lt $broken + 5)
     Wait-GuestWork
     Assert-That "it goes on writing from where it was, after record $before" ((Get-GuestRecord) -gt $before)
     $script:shell.Dispose()

@@ -55,6 +55,7 @@ public sealed record RunOptions
 
     /// <summary>How many bytes a second a merge under a running guest may copy; 0 is as many as it can.</summary>
     public long BytesPerSecond { get; init; }
+
     /// <summary>Is called right before the instant of a snapshot, when all is ready for it; what it throws gives the snapshot up.</summary>
     public Action? BeforePoint { get; init; }
 

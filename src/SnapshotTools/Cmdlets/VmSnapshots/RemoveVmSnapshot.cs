@@ -53,6 +53,11 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
     [Parameter]
     public SwitchParameter MetadataOnly { get; set; }
 
+    /// <summary>How many bytes a second may be copied at most where layers are merged under a running guest; as many as it can by default.</summary>
+    [Parameter]
+    [ValidateRange(1, long.MaxValue)]
+    public long MaxBytesPerSecond { get; set; }
+
     /// <summary>Writes the snapshots that were removed.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -91,5 +96,5 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
         {
             _removed.UnionWith(removed.Select(s => s.Id));
             if (PassThru) WriteObject(removed, enumerateCollection: true);
-        });
+        }, (options, _) => options with { BytesPerSecond = MaxBytesPerSecond });
 }
