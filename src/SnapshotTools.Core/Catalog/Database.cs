@@ -135,20 +135,21 @@ internal sealed class Database : IDisposable
     }
 
     /// <summary>All rows of a query.</summary>
-    public List<T> Query<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values)
+    public List<T> Query<T>(string sql, Func<RowReader, T> map, params object?[] values)
     {
         var command = Bind(sql, values);
         return Guard(() =>
         {
             var rows = new List<T>();
             using var reader = command.ExecuteReader();
-            while (reader.Read()) rows.Add(map(reader));
+            var row = new RowReader(reader);
+            while (reader.Read()) rows.Add(map(row));
             return rows;
         });
     }
 
     /// <summary>The first row of a query, or null.</summary>
-    public T? Single<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values) where T : class =>
+    public T? Single<T>(string sql, Func<RowReader, T> map, params object?[] values) where T : class =>
         Query(sql, map, values).FirstOrDefault();
 
     /// <inheritdoc/>

@@ -1,5 +1,3 @@
-using Microsoft.Data.Sqlite;
-
 namespace SnapshotTools.Core.Catalog;
 
 internal enum LayerState
@@ -17,7 +15,7 @@ internal sealed record LayerRow(
 
     public LayerFile File => new(Uid, Location, Format, External);
 
-    public static LayerRow Read(SqliteDataReader r) => new(
+    public static LayerRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.Long(2), r.Long(3), r.GetString(4), (LayerFormat)r.GetInt32(5), r.GetInt64(6) != 0, (LayerState)r.GetInt32(7),
         r.GetInt64(8), r.GetInt64(9), r.GetInt64(10), r.Time(11), r.GetInt64(12) != 0);
 }
@@ -27,7 +25,7 @@ internal sealed record VolumeRow(
 {
     public const string Columns = "v.id, v.uid, v.name, v.size, v.cluster_size, v.head_id, v.present_id, v.adopted_from, v.description, v.created_at";
 
-    public static VolumeRow Read(SqliteDataReader r) => new(
+    public static VolumeRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetString(2), r.GetInt64(3), r.GetInt32(4), r.GetInt64(5), r.Long(6), r.Text(7), r.Text(8), r.Time(9)!.Value);
 }
 
@@ -37,7 +35,7 @@ internal sealed record VmRow(
 {
     public const string Columns = "m.id, m.uid, m.name, m.processors, m.memory, m.adapters, m.boot, m.description, m.present_id, m.error, m.failed_restore, m.suspended_memory, m.created_at, m.is_template";
 
-    public static VmRow Read(SqliteDataReader r) => new(
+    public static VmRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetString(2), r.GetInt32(3), r.GetInt64(4), r.GetString(5), r.GetString(6), r.Text(7),
         r.Long(8), r.Text(9), r.Text(10), r.Text(11), r.Time(12)!.Value, r.GetInt64(13) != 0);
 }
@@ -46,7 +44,7 @@ internal sealed record AttachmentRow(long VmId, long VolumeId, Guid VolumeUid, s
 {
     public const string Columns = "a.vm_id, a.volume_id, v.uid, v.name, a.position, a.bus, a.boot, a.shared, v.size";
 
-    public static AttachmentRow Read(SqliteDataReader r) => new(
+    public static AttachmentRow Read(RowReader r) => new(
         r.GetInt64(0), r.GetInt64(1), r.Id(2), r.GetString(3), r.GetInt32(4), (DiskBus)r.GetInt32(5), r.GetInt64(6) != 0, r.GetInt64(7) != 0, r.GetInt64(8));
 
     public VmAttachment ToModel() => new(VolumeUid, VolumeName, Position, Bus, Boot, Shared, Size);
@@ -58,7 +56,10 @@ internal sealed record VmSnapshotRow(
 {
     public const string Columns = "s.id, s.uid, s.vm_id, s.parent_id, s.name, s.created_at, s.description, s.tags, s.expires_at, s.scope, s.consistency, s.is_backup, s.pause, s.memory, s.memory_bytes, s.configuration";
 
-    public static VmSnapshotRow Read(SqliteDataReader r) => new(
+    /// <summary>The same without the configuration, in the same places.</summary>
+    public const string ListColumns = "s.id, s.uid, s.vm_id, s.parent_id, s.name, s.created_at, s.description, s.tags, s.expires_at, s.scope, s.consistency, s.is_backup, s.pause, s.memory, s.memory_bytes, '' AS configuration";
+
+    public static VmSnapshotRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetInt64(2), r.Long(3), r.GetString(4), r.Time(5)!.Value, r.Text(6), r.GetString(7), r.Time(8),
         (SnapshotScope)r.GetInt32(9), (SnapshotConsistency)r.GetInt32(10), r.GetInt64(11) != 0, r.Long(12) is { } ticks ? new TimeSpan(ticks) : null,
         r.Text(13), r.GetInt64(14), r.GetString(15));
@@ -69,7 +70,7 @@ internal sealed record VolumeSnapshotRow(
 {
     public const string Columns = "s.id, s.uid, s.volume_id, s.parent_id, s.vm_snapshot_id, s.position, s.name, s.created_at, s.description, s.layer_id";
 
-    public static VolumeSnapshotRow Read(SqliteDataReader r) => new(
+    public static VolumeSnapshotRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetInt64(2), r.Long(3), r.Long(4), r.GetInt32(5), r.GetString(6), r.Time(7)!.Value, r.Text(8), r.GetInt64(9));
 }
 
@@ -79,7 +80,7 @@ internal sealed record OperationRow(
 {
     public const string Columns = "o.id, o.uid, o.kind, o.target, o.state, o.bytes_done, o.bytes_total, o.started_at, o.ended_at, o.process_id, o.error, o.rate, o.wanted";
 
-    public static OperationRow Read(SqliteDataReader r) => new(
+    public static OperationRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), (OperationKind)r.GetInt32(2), r.GetString(3), (OperationState)r.GetInt32(4), r.GetInt64(5), r.GetInt64(6),
         r.Time(7)!.Value, r.Time(8), r.GetInt32(9), r.Text(10), r.GetInt64(11), (OperationWish)r.GetInt32(12));
 }
@@ -104,17 +105,6 @@ internal sealed record CopyRow(
 {
     public const string Columns = "c.operation_id, c.batch, c.volume_id, c.layer_id, c.source_id, c.location, c.copied_to, c.max_rate, c.max_concurrency";
 
-    public static CopyRow Read(SqliteDataReader r) => new(
+    public static CopyRow Read(RowReader r) => new(
         r.GetInt64(0), r.GetInt64(1), r.GetInt64(2), r.GetInt64(3), r.GetInt64(4), r.GetString(5), r.GetInt64(6), r.Long(7), (int?)r.Long(8));
-}
-
-internal static class ReaderExtensions
-{
-    public static Guid Id(this SqliteDataReader r, int column) => Guid.ParseExact(r.GetString(column), "N");
-
-    public static long? Long(this SqliteDataReader r, int column) => r.IsDBNull(column) ? null : r.GetInt64(column);
-
-    public static string? Text(this SqliteDataReader r, int column) => r.IsDBNull(column) ? null : r.GetString(column);
-
-    public static DateTimeOffset? Time(this SqliteDataReader r, int column) => r.IsDBNull(column) ? null : new DateTimeOffset(r.GetInt64(column), TimeSpan.Zero);
 }

@@ -14,7 +14,12 @@ internal sealed class SnapshotTable(Database database)
     public List<VmSnapshotRow> OfVm(long vmId) =>
         database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
 
-    public List<VmSnapshotRow> All() => database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s ORDER BY s.vm_id, s.id", VmSnapshotRow.Read);
+    /// <summary>The snapshots of a VM, or of all, without their configuration, which is the larger part of a row and seldom wanted.</summary>
+    public List<VmSnapshotRow> List(long? vmId) => vmId is null
+        ? database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s ORDER BY s.vm_id, s.id", VmSnapshotRow.Read)
+        : database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
+
+    public long CountOfVm(long vmId) => database.Scalar<long>("SELECT count(*) FROM vm_snapshot WHERE vm_id = ?1", vmId);
 
     public long Count() => database.Scalar<long>("SELECT count(*) FROM vm_snapshot");
 

@@ -16,6 +16,34 @@ internal sealed class Collecting(EngineContext context)
         return LayerCollector.Plan(layers);
     }
 
+    /// <summary>
+    /// The same for what is connected with some layers, without a look at the rest of the volume: a restore costs the same after a
+    /// thousand snapshots. What an earlier operation had to leave elsewhere is for Optimize-SnapshotStore.
+    /// </summary>
+    /// <param name="volumeId">The volume.</param>
+    /// <param name="around">Layers that may not be needed any more; those of other volumes and those that are gone do not count.</param>
+    /// <param name="dropped">Of these, the heads that are still there and will be dropped.</param>
+    public CollectPlan PlanAround(long volumeId, IReadOnlyCollection<long> around, IReadOnlyCollection<long>? dropped = null)
+    {
+        var known = new Dictionary<long, CollectorLayer>();
+        var unneeded = new Queue<CollectorLayer>();
+        foreach (long id in around) Look(Layers.FindForCollector(volumeId, id));
+        while (unneeded.TryDequeue(out var layer))
+        {
+            // Whether a layer goes depends on what lies on it; what it lay on may be the next to go.
+            Layers.ChildrenForCollector(volumeId, layer.Id).ForEach(Look);
+            if (layer.ParentId is { } parent) Look(Layers.FindForCollector(volumeId, parent));
+        }
+        return LayerCollector.Plan(known.Values);
+
+        void Look(CollectorLayer? layer)
+        {
+            if (layer is null) return;
+            if (dropped?.Contains(layer.Id) == true) layer = layer with { IsNeeded = false };
+            if (known.TryAdd(layer.Id, layer) && !layer.IsNeeded) unneeded.Enqueue(layer);
+        }
+    }
+
     /// <summary>The plan in words and bytes.</summary>
     public List<PlanStep> Describe(string volume, CollectPlan plan)
     {
@@ -86,11 +114,15 @@ internal sealed class Collecting(EngineContext context)
     }
 
     /// <summary>Collects, as an operation of its own, what an operation that is done has left; a failure is a warning, since nothing is lost by it.</summary>
-    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options)
+    /// <param name="target">What was done.</param>
+    /// <param name="volumeIds">The volumes.</param>
+    /// <param name="options">How to run.</param>
+    /// <param name="around">The layers that it was about, where it was about few: only if something goes there are the volumes collected.</param>
+    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options, IReadOnlyCollection<long>? around = null)
     {
         try
         {
-            if (volumeIds.All(id => LayerCollector.Plan(Layers.ForCollector(id)).IsEmpty))
+            if (volumeIds.All(id => (around is null ? LayerCollector.Plan(Layers.ForCollector(id)) : PlanAround(id, around)).IsEmpty))
             {
                 DeleteGarbage();
                 return;

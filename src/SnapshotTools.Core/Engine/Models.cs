@@ -13,7 +13,7 @@ internal static class Models
         return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select(context.ToModel)]);
     }
 
-    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, IReadOnlyList<VolumeSnapshot> volumes) => new()
+    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, IReadOnlyList<VolumeSnapshot> volumes, IReadOnlyList<string>? tags = null) => new()
     {
         Id = row.Uid,
         Name = row.Name,
@@ -24,7 +24,7 @@ internal static class Models
         ParentName = parent?.Name,
         CreatedAt = row.CreatedAt,
         Description = row.Description,
-        Tags = row.Tags == "[]" ? [] : Json.Read<string[]>(row.Tags),
+        Tags = tags ?? (row.Tags == "[]" ? [] : Json.Read<string[]>(row.Tags)),
         ExpiresAt = row.ExpiresAt,
         Scope = row.Scope,
         Consistency = row.Consistency,
@@ -63,7 +63,7 @@ internal static class Models
     };
 
     public static VmInstance ToModel(this EngineContext context, VmRow row) =>
-        context.ToModel(row, context.Catalog.Machines.Attachments(row.Id), context.Catalog.Snapshots.OfVm(row.Id).Count,
+        context.ToModel(row, context.Catalog.Machines.Attachments(row.Id), (int)context.Catalog.Snapshots.CountOfVm(row.Id),
             row.PresentId is { } id ? context.Catalog.Snapshots.Find(id)?.Name : null);
 
     public static VmInstance ToModel(this EngineContext context, VmRow row, IEnumerable<AttachmentRow> attachments, int snapshotCount, string? current) => new()

@@ -76,12 +76,13 @@ public sealed class SnapshotService
         private readonly Dictionary<long, VolumeSnapshotRow> _partsById;
         private readonly Dictionary<long, VolumeRow> _volumes;
         private readonly Dictionary<long, LayerRow> _layers;
+        private readonly Dictionary<string, string[]> _tags = [];
 
         public SnapshotSource(EngineContext context, VmRow? only)
         {
             _context = context;
             var catalog = _context.Catalog;
-            Rows = only is null ? catalog.Snapshots.All() : catalog.Snapshots.OfVm(only.Id);
+            Rows = catalog.Snapshots.List(only?.Id);
             Vms = only is null ? catalog.Machines.All().ToDictionary(m => m.Id) : new Dictionary<long, VmRow> { [only.Id] = only };
             _byId = Rows.ToDictionary(s => s.Id);
             var all = only is null ? catalog.Snapshots.AllVolumeSnapshots() : [.. Rows.SelectMany(s => catalog.Snapshots.OfVmSnapshot(s.Id))];
@@ -96,7 +97,10 @@ public sealed class SnapshotService
         public Dictionary<long, VmRow> Vms { get; }
 
         public VmSnapshot ToModel(VmSnapshotRow row) => _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null,
-            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid))]);
+            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid))], TagsOf(row.Tags));
+
+        /// <summary>Most snapshots have the same few tags.</summary>
+        private string[] TagsOf(string json) => _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);
 
         private Guid? ParentOf(VolumeSnapshotRow part) =>
             part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out var parent) ? parent.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;

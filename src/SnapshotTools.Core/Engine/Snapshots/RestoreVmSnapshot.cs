@@ -21,6 +21,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     private FailedRestore? _failed;
     private VmSnapshotRow _snapshot = null!;
     private List<VolumeSnapshotRow> _parts = null!;
+    private long[]? _replaced;
     private bool _keepBackup;
     private bool _isRunning;
 
@@ -51,7 +52,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
             if (_isRunning) StopMachine(options);
             RestoreWithFailAction(plan, options);
         }
-        _collecting.RunAfter(plan.Target, [.. _parts.Select(p => p.VolumeId)], options);
+        _collecting.RunAfter(plan.Target, [.. _parts.Select(p => p.VolumeId)], options, _replaced);
         _vm = Catalog.Machines.Get(_vm.Id);
         if (request.Start || (_isRunning && _vm.SuspendedMemory is null)) StartVm.Start(Context, _vm, Context.StateOf(_vm), paused: false, options);
         return Context.ToModel(Catalog.Machines.Get(_vm.Id));
@@ -123,7 +124,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
             var head = Catalog.Layers.Get(volume.HeadId);
             var since = volume.PresentId is { } id ? Catalog.Snapshots.FindVolumeSnapshot(id) : null;
             lost.Add($"the present state of volume '{volume.Name}': {ByteSize.Format(LayerFiles.Measure(Storage, head).AllocatedBytes)} written since {(since is null ? "it was made" : $"snapshot '{since.Name}'")}");
-            steps.AddRange(_collecting.Describe(volume.Name, _collecting.PlanAfter(volume.Id, new HashSet<long>(), new HashSet<long> { head.Id })));
+            steps.AddRange(_collecting.Describe(volume.Name, _collecting.PlanAround(volume.Id, [head.Id], [head.Id])));
         }
         long space = NewHeads.SpaceFor(Storage, _parts.Select(p => Catalog.Layers.Get(p.LayerId).Size));
         Context.RequireSpace(space, $"Restoring VM '{_vm.Name}'");
@@ -185,6 +186,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     {
         var volumes = _parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
         var replaced = volumes.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
+        _replaced = [.. replaced.SelectMany(l => new[] { l.Id, l.ParentId ?? l.Id })];
         var heads = new NewHeads(Context);
         for (int i = 0; i < _parts.Count; i++) heads.Add(volumes[i], Catalog.Layers.Get(_parts[i].LayerId), Context.IdentityOf(_parts[i]));
 
@@ -206,7 +208,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
                 Catalog.Volumes.SetPresent(volumes[i].Id, _parts[i].Id);
             }
             if (!_keepBackup)
-                foreach (var volume in volumes) _collecting.DropDeleted(_collecting.PlanAfter(volume.Id, new HashSet<long>(), new HashSet<long>()));
+                for (int i = 0; i < volumes.Count; i++) _collecting.DropDeleted(_collecting.PlanAround(volumes[i].Id, [replaced[i].Id]));
             if (_parts.Count == Catalog.Snapshots.OfVmSnapshot(_snapshot.Id).Count)
             {
                 Catalog.Machines.SetPresent(_vm.Id, _snapshot.Id);

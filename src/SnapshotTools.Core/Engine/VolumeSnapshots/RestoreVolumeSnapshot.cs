@@ -27,7 +27,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
         Context.RequireSpace(space, $"Restoring volume '{_volume.Name}'");
         var steps = new List<PlanStep> { new(PlanAction.Branch, _volume.Name, $"put a new head for volume '{_volume.Name}' over snapshot '{_snapshot.Name}'") };
         if (keepBackup) steps.Insert(0, new PlanStep(PlanAction.Backup, _volume.Name, $"keep the present state of volume '{_volume.Name}' as a backup snapshot"));
-        else steps.AddRange(_collecting.Describe(_volume.Name, _collecting.PlanAfter(_volume.Id, new HashSet<long>(), new HashSet<long> { head.Id })));
+        else steps.AddRange(_collecting.Describe(_volume.Name, _collecting.PlanAround(_volume.Id, [head.Id], [head.Id])));
         return new OperationPlan
         {
             Kind = OperationKind.Restore,
@@ -61,7 +61,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                     heads.Commit();
                     Catalog.Layers.Freeze(replaced.Id, facts);
                     Catalog.Volumes.SetPresent(_volume.Id, _snapshot.Id);
-                    if (!keepBackup) _collecting.DropDeleted(_collecting.PlanAfter(_volume.Id, new HashSet<long>(), new HashSet<long>()));
+                    if (!keepBackup) _collecting.DropDeleted(_collecting.PlanAround(_volume.Id, [replaced.Id]));
                 });
             }
             catch (Exception error)
