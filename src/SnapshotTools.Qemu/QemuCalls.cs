@@ -36,6 +36,7 @@ internal static class QemuCalls
         QmpBusyException => new SnapshotException(ErrorIds.VmBusy, ErrorKind.Busy, error.Message, cause: error),
         QemuStartException start => new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, start.Message, cause: error),
         MemoryImageException => new SnapshotException(ErrorIds.LayerDamaged, ErrorKind.Damaged, error.Message, cause: error),
+        PlatformNotSupportedException => new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.Unsupported, $"The memory of this machine cannot be saved: {error.Message} Leave -Memory away.", cause: error),
         DiskFullException => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace, error.Message, cause: error),
         QmpException or QmpDisconnectedException or MigrationException or BlockJobException or GuestAgentException or QmpProtocolException
             => new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, error.Message, cause: error),

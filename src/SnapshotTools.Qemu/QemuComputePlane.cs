@@ -1,9 +1,11 @@
 using SnapshotTools.Core;
 using SnapshotTools.IO;
+using SnapshotTools.Qemu.Blocks;
 using SnapshotTools.Qemu.Launch;
 using SnapshotTools.Qemu.Live;
 using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Memory;
+using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu;
 
@@ -13,6 +15,7 @@ namespace SnapshotTools.Qemu;
 /// <param name="runRoot">Where the run folders are; the user's own place when null.</param>
 public sealed class QemuComputePlane(IFileSystem files, string? program = null, string? runRoot = null) : IComputePlane
 {
+    private static readonly TimeSpan LookTimeout = TimeSpan.FromSeconds(1);
     private readonly QemuLauncher _launcher = new(files, program, runRoot);
 
     /// <inheritdoc/>
@@ -30,6 +33,71 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
 
     /// <inheritdoc/>
     public IRunningMachine? Find(Guid vmId) => QemuCalls.Run(() => _launcher.FindAsync(vmId)) is { } machine ? new RunningMachine(machine, files) : null;
+
+    /// <inheritdoc/>
+    public ConnectedMachine Connect(string monitor, string? agent, IReadOnlyList<MachineDisk> disks)
+    {
+        ArgumentNullException.ThrowIfNull(disks);
+        var (monitorAt, agentAt) = (Parse(monitor)!, Parse(agent));
+        return QemuCalls.Run(async () =>
+        {
+            var machine = await QemuMachine.AttachAsync(monitorAt, agentAt).ConfigureAwait(false);
+            await using (machine.ConfigureAwait(false))
+                return new ConnectedMachine(monitorAt.ToString(), agentAt?.ToString(), await DiskMatch.RunAsync(machine, disks).ConfigureAwait(false));
+        });
+    }
+
+    /// <inheritdoc/>
+    public VmState StateOf(ConnectedMachine machine)
+    {
+        ArgumentNullException.ThrowIfNull(machine);
+        return QemuCalls.Run(async () =>
+        {
+            try
+            {
+                var client = await QmpClient.ConnectAsync(QmpEndpoint.Parse(machine.Monitor), LookTimeout).ConfigureAwait(false);
+                await using (client.ConfigureAwait(false))
+                    return await QemuMachine.QueryStateAsync(client, CancellationToken.None).ConfigureAwait(false) is MachineState.Running or MachineState.GuestSuspended ? VmState.Running : VmState.Paused;
+            }
+            catch (QmpBusyException)
+            {
+                return VmState.Running;     // a session works on it, and there is no second monitor to ask
+            }
+            catch (QmpDisconnectedException)
+            {
+                return VmState.Stopped;
+            }
+        });
+    }
+
+    /// <inheritdoc/>
+    public IRunningMachine? Find(ConnectedMachine machine)
+    {
+        ArgumentNullException.ThrowIfNull(machine);
+        return QemuCalls.Run(async () =>
+        {
+            try
+            {
+                return new RunningMachine(await QemuMachine.AttachAsync(QmpEndpoint.Parse(machine.Monitor), Parse(machine.Agent), machine.Names).ConfigureAwait(false), files);
+            }
+            catch (QmpDisconnectedException error) when (error is not QmpBusyException)
+            {
+                return null;
+            }
+        });
+    }
+
+    private static QmpEndpoint? Parse(string? address)
+    {
+        try
+        {
+            return address is null ? null : QmpEndpoint.Parse(address);
+        }
+        catch (Exception error) when (error is FormatException or ArgumentException)
+        {
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, error.Message, address, cause: error);
+        }
+    }
 
     /// <inheritdoc/>
     public IRunningMachine Start(MachineDefinition machine, StartOptions options, CancellationToken cancellation)

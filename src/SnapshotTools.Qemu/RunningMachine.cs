@@ -69,6 +69,8 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     public bool TryMerge(LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation) =>
         QemuCalls.Run(() => LayerMerge.TryRunAsync(machine, merge, progress, cancellation));
 
+    public bool CanMergeInto(string layer) => !machine.Names.Values.Contains(layer);
+
     public void EndAbandonedMerges() => QemuCalls.Run(() => BlockJob.EndAbandonedAsync(machine));
 
     public void Resize(string head, long size) => QemuCalls.Run(async () =>

@@ -33,6 +33,17 @@ internal sealed class MachineTable(Database database)
     /// <summary>The memory that the VM goes on from when it is started; null boots it.</summary>
     public void SetMemory(long id, string? location) => database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
 
+    /// <summary>The machine of a VM that someone else started, if one was connected.</summary>
+    public ConnectedMachine? Connected(long vmId) => database.Single(
+        "SELECT monitor, agent, names FROM connected WHERE vm_id = ?1",
+        r => new ConnectedMachine(r.GetString(0), r.Text(1), Engine.Json.Read<Dictionary<string, string>>(r.GetString(2))), vmId);
+
+    public void Connect(long vmId, ConnectedMachine machine) => database.Execute(
+        "INSERT OR REPLACE INTO connected(vm_id, monitor, agent, names, connected_at) VALUES(?1, ?2, ?3, ?4, ?5)",
+        vmId, machine.Monitor, machine.Agent, Engine.Json.Write(machine.Names.ToDictionary()), DateTimeOffset.UtcNow);
+
+    public void Disconnect(long vmId) => database.Execute("DELETE FROM connected WHERE vm_id = ?1", vmId);
+
     public void Delete(long id) => database.Execute("DELETE FROM vm WHERE id = ?1", id);
 
     public List<AttachmentRow> Attachments(long vmId) => database.Query(

@@ -86,6 +86,12 @@ internal static class Schema
         ALTER TABLE vm ADD COLUMN is_template INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE volume ADD COLUMN is_removed INTEGER NOT NULL DEFAULT 0;
         """,
+
+        """
+        -- machines that someone else started, by where they are reached; names: the layers that they opened under another name
+        CREATE TABLE connected(
+          vm_id INTEGER PRIMARY KEY REFERENCES vm(id) ON DELETE CASCADE, monitor TEXT NOT NULL, agent TEXT, names TEXT NOT NULL, connected_at INTEGER NOT NULL);
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

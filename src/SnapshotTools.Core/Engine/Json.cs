@@ -10,6 +10,7 @@ namespace SnapshotTools.Core.Engine;
 [JsonSerializable(typeof(VmBoot))]
 [JsonSerializable(typeof(LayerIdentity))]
 [JsonSerializable(typeof(string[]))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(FailedRestore))]
 internal sealed partial class JsonShapes : JsonSerializerContext;
 

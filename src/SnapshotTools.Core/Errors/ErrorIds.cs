@@ -147,6 +147,9 @@ public static class ErrorIds
     /// <summary>The compute plane failed to do its part.</summary>
     public const string ComputeFailed = nameof(ComputeFailed);
 
+    /// <summary>A machine that someone else started does not run the disks of the VM that it was to be connected to.</summary>
+    public const string MachineMismatch = nameof(MachineMismatch);
+
     /// <summary>The pause would have been longer than allowed.</summary>
     public const string PauseTooLong = nameof(PauseTooLong);
 

@@ -15,6 +15,22 @@ public interface IComputePlane : IDisposable
     /// <summary>The running machine of a VM, found again by any process of this store; null when it does not run.</summary>
     IRunningMachine? Find(Guid vmId);
 
+    /// <summary>Looks at a machine that someone else started, and checks that it runs these disks: for each, one of its disks must
+    /// have these layers and no others.</summary>
+    /// <param name="monitor">Where its QMP monitor listens: <c>unix:PATH</c>, <c>tcp:HOST:PORT</c>, or a path.</param>
+    /// <param name="agent">Where the guest agent's channel listens; null when there is none.</param>
+    /// <param name="disks">The disks.</param>
+    /// <returns>What the machine is found again by.</returns>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: nothing answers there.
+    /// <see cref="ErrorIds.MachineMismatch"/>: it runs other disks. <see cref="ErrorIds.VmBusy"/>: another program holds its monitor.</exception>
+    ConnectedMachine Connect(string monitor, string? agent, IReadOnlyList<MachineDisk> disks);
+
+    /// <summary>As <see cref="StateOf(Guid)"/>, of a machine that someone else started.</summary>
+    VmState StateOf(ConnectedMachine machine);
+
+    /// <summary>As <see cref="Find(Guid)"/>, of a machine that someone else started.</summary>
+    IRunningMachine? Find(ConnectedMachine machine);
+
     /// <summary>Starts a machine; it runs (or stands, when <see cref="StartOptions.Paused"/>) when the call returns.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> with the hypervisor's last words, or <see cref="ErrorIds.ImageInUse"/>.</exception>
     IRunningMachine Start(MachineDefinition machine, StartOptions options, CancellationToken cancellation);
@@ -22,6 +38,12 @@ public interface IComputePlane : IDisposable
     /// <summary>What the hypervisor said last before the VM's machine ended by itself; null while it runs, and after it was stopped.</summary>
     string? LastWords(Guid vmId);
 }
+
+/// <summary>A machine that someone else started.</summary>
+/// <param name="Monitor">Where its QMP monitor listens.</param>
+/// <param name="Agent">Where the guest agent's channel listens; null when there is none.</param>
+/// <param name="Names">The layers that it opened under another name than their own, such as by a link: that name, and the layer's path.</param>
+public sealed record ConnectedMachine(string Monitor, string? Agent, IReadOnlyDictionary<string, string> Names);
 
 /// <summary>What a compute plane can do.</summary>
 /// <param name="IsAvailable">Whether the hypervisor is on this machine at all.</param>
@@ -83,6 +105,10 @@ public interface IRunningMachine : IDisposable
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ImageInUse"/>: another program uses the layer that would be written.
     /// <see cref="ErrorIds.ComputeFailed"/>: the hypervisor failed, or has ended.</exception>
     bool TryMerge(LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation);
+
+    /// <summary>Whether a frozen layer of a running disk can be written to by a merge. One that the machine opened by a link cannot: to
+    /// open it for writing, and to freeze it again, the hypervisor follows the link, which leads to the head by then.</summary>
+    bool CanMergeInto(string layer);
 
     /// <summary>Ends the merges that a session which is gone began and nobody waits for any more.</summary>
     void EndAbandonedMerges();

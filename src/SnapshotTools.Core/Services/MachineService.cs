@@ -54,6 +54,23 @@ public sealed class MachineService
     /// <summary>Lets a paused VM go on.</summary>
     public PlannedOperation<VmInstance> Resume(string vm) => new ChangePower(_context, vm, PowerChange.Resume, TimeSpan.Zero).Prepare();
 
+    /// <summary>
+    /// Takes a machine that someone else started as the running machine of a VM: every disk of the VM must be one of its disks,
+    /// over the very layers that the store has. This and every later session then find it by its monitor until it ends,
+    /// <see cref="Disconnect"/> lets go of it, or the VM is started here. Nothing changes in the machine.
+    /// </summary>
+    /// <param name="vm">Name or id of the VM, which must be stopped as far as the store knows.</param>
+    /// <param name="monitor">Where a QMP monitor listens that nobody else is connected to: <c>unix:PATH</c>, <c>tcp:HOST:PORT</c>, or a
+    /// path. Memory can be saved over a Unix socket only. TCP is neither encrypted nor authenticated.</param>
+    /// <param name="agent">Where the host's end of the guest agent's channel listens; null when there is none.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.MachineMismatch"/>: the machine does not run the VM's present;
+    /// <see cref="ErrorIds.VmNotStopped"/>; <see cref="ErrorIds.ComputeFailed"/>: nothing answers; <see cref="ErrorIds.VmBusy"/>: another program holds the monitor;
+    /// <see cref="ErrorIds.InvalidArgument"/>: no such address.</exception>
+    public PlannedOperation<VmInstance> Connect(string vm, string monitor, string? agent = null) => new ConnectMachine(_context, vm, monitor, agent).Prepare();
+
+    /// <summary>Lets go of a machine that <see cref="Connect"/> took; it runs on, and the store does not know of it any more.</summary>
+    public PlannedOperation<VmInstance> Disconnect(string vm) => new DisconnectMachine(_context, vm).Prepare();
+
     /// <summary>Attaches a volume.</summary>
     public PlannedOperation<VmInstance> Attach(string vm, AttachRequest request) => new AttachVolume(_context, vm, request).Prepare();
 

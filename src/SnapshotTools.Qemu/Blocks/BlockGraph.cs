@@ -36,9 +36,10 @@ public sealed class BlockGraph
     private const int MaxDepth = 10_000;
     private readonly Dictionary<string, BlockNode> _nodes;
     private readonly string[] _openFiles;
+    private readonly IReadOnlyDictionary<string, string> _names;
 
-    private BlockGraph(Dictionary<string, BlockNode> nodes, IReadOnlyList<BlockDevice> devices, string[] openFiles) =>
-        (_nodes, Devices, _openFiles) = (nodes, devices, openFiles);
+    private BlockGraph(Dictionary<string, BlockNode> nodes, IReadOnlyList<BlockDevice> devices, string[] openFiles, IReadOnlyDictionary<string, string> names) =>
+        (_nodes, Devices, _openFiles, _names) = (nodes, devices, openFiles, names);
 
     /// <summary>All nodes.</summary>
     public IReadOnlyCollection<BlockNode> Nodes => _nodes.Values;
@@ -56,7 +57,7 @@ public sealed class BlockGraph
         await Task.WhenAll(nodes, graph, devices).ConfigureAwait(false);
         var (children, used) = EdgesOf(await graph.ConfigureAwait(false));
         var byName = (await nodes.ConfigureAwait(false)).ItemsOf().Select(n => NodeOf(n, children, used)).ToDictionary(n => n.Name);
-        return new BlockGraph(byName, [.. (await devices.ConfigureAwait(false)).ItemsOf().Select(DeviceOf).OfType<BlockDevice>()], OpenFilesOf(machine));
+        return new BlockGraph(byName, [.. (await devices.ConfigureAwait(false)).ItemsOf().Select(DeviceOf).OfType<BlockDevice>()], OpenFilesOf(machine), machine.Names);
     }
 
     /// <summary>The node of a name, or null.</summary>
@@ -97,9 +98,13 @@ public sealed class BlockGraph
 
     private BlockNode? Below(BlockNode node, string role) => node.Children.TryGetValue(role, out string? name) ? Find(name) : null;
 
-    private string AbsolutePath(string path) =>
-        Path.IsPathRooted(path) ? path
-            : _openFiles.FirstOrDefault(file => file.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)) ?? path;
+    private string AbsolutePath(string path)
+    {
+        // A layer that QEMU found by itself has the name by which the one above refers to it, behind that one's folder.
+        if (Path.IsPathRooted(path)) path = Path.GetFullPath(path);
+        else path = _openFiles.FirstOrDefault(file => file.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)) ?? path;
+        return _names.GetValueOrDefault(path) ?? path;
+    }
 
     private static bool IsFilter(BlockNode node) => node.Driver is
         "throttle" or "copy-on-read" or "copy-before-write" or "commit_top" or "mirror_top" or "cor_filter" or "blklogwrites" or "compress"

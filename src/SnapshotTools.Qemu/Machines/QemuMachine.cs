@@ -31,6 +31,9 @@ public sealed class QemuMachine : IAsyncDisposable
     /// <summary>The id of a machine that was started here.</summary>
     public Guid? Id { get; }
 
+    /// <summary>Files that were opened under another name than the one by which they are known here: that name, and the known one.</summary>
+    public IReadOnlyDictionary<string, string> Names { get; private init; } = new Dictionary<string, string>();
+
     /// <summary>The version of QEMU.</summary>
     public Version Version => Monitor.Greeting.Version;
 
@@ -43,11 +46,13 @@ public sealed class QemuMachine : IAsyncDisposable
     /// <summary>Connects to a QEMU that someone else started, by a QMP socket that it serves.</summary>
     /// <param name="monitor">The QMP monitor. Nobody else may be connected to it.</param>
     /// <param name="agent">The host's end of the guest agent's channel, if there is one.</param>
+    /// <param name="names">Files that it opened under another name, such as by a link.</param>
     /// <param name="cancellation">Gives up.</param>
-    public static async Task<QemuMachine> AttachAsync(QmpEndpoint monitor, QmpEndpoint? agent = null, CancellationToken cancellation = default)
+    public static async Task<QemuMachine> AttachAsync(
+        QmpEndpoint monitor, QmpEndpoint? agent = null, IReadOnlyDictionary<string, string>? names = null, CancellationToken cancellation = default)
     {
         var client = await QmpClient.ConnectAsync(monitor, cancellation: cancellation).ConfigureAwait(false);
-        return new QemuMachine(client, client.PeerProcessId is int id ? ProcessIdentity.Of(id) : null, agent, null, null);
+        return new QemuMachine(client, client.PeerProcessId is int id ? ProcessIdentity.Of(id) : null, agent, null, null) { Names = names ?? new Dictionary<string, string>() };
     }
 
     /// <summary>What the machine is doing.</summary>

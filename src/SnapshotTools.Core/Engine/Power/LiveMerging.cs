@@ -21,7 +21,10 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
         var cost = Estimate(context, layer, child);
         // Down only into a layer under a frozen one, on which nothing else lies: to let a disk write to another file than its
         // present head is a switch, after which nobody could tell the newer of two heads should everything die at once.
-        var above = child.State == LayerState.Frozen && cost.DownBytes < cost.UpBytes && Layers.Children(child.Id) is [var only] && only.VolumeId == volumeId ? only : null;
+        var above = child.State == LayerState.Frozen && cost.DownBytes < cost.UpBytes && Layers.Children(child.Id) is [var only] && only.VolumeId == volumeId
+            && CanWrite(machine, layer) && CanWrite(machine, only) ? only : null;
+        if (above is null && !CanWrite(machine, child))
+            throw new SnapshotException(ErrorIds.ImageInUse, ErrorKind.Busy, $"The running machine opened '{PathOf(child)}' by a link, so that nothing can be merged into it while it runs.", volume.Name);
         long bytes = above is null ? cost.UpBytes : cost.DownBytes;
         context.RequireSpace(bytes, $"Merging two layers of volume '{volume.Name}'");
         if (!layer.IsMerging) context.Database.Write(() => Layers.SetMerging(layer.Id));
@@ -103,6 +106,8 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
             context.Catalog.Layers.Drop(child);
         });
     }
+
+    private bool CanWrite(IRunningMachine machine, LayerRow row) => row.State == LayerState.Head || machine.CanMergeInto(PathOf(row));
 
     private string PathOf(LayerRow layer) => context.Storage.PathOf(layer.File);
 }

@@ -6,7 +6,8 @@ namespace SnapshotTools.Core.Engine.Power;
 internal static class PoweredMachines
 {
     /// <summary>The running machine of a VM, or null.</summary>
-    public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute?.Find(vm.Uid);
+    public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute ? null
+        : (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid);
 
     /// <summary>The running machine of a VM that a volume is attached to, or null.</summary>
     public static IRunningMachine? FindMachineOfVolume(this EngineContext context, long volumeId) => context.Compute is null ? null
@@ -14,12 +15,13 @@ internal static class PoweredMachines
 
     /// <summary>Whether a VM that a volume is attached to runs; this disturbs nobody.</summary>
     public static bool IsInRunningVm(this EngineContext context, long volumeId) => context.Compute is not null
-        && context.Catalog.Volumes.AttachedTo(volumeId).Exists(vm => context.Compute.StateOf(context.ResolveVm(vm).Uid) is VmState.Running or VmState.Paused);
+        && context.Catalog.Volumes.AttachedTo(volumeId).Exists(vm => context.StateOf(context.ResolveVm(vm)) is VmState.Running or VmState.Paused);
 
     /// <summary>What a VM is doing.</summary>
     public static VmState StateOf(this EngineContext context, VmRow vm)
     {
         if (vm.FailedRestore is not null) return VmState.Error;
+        if (context.Compute is { } compute && context.Catalog.Machines.Connected(vm.Id) is { } connected && compute.StateOf(connected) is var there and not VmState.Stopped) return there;
         return context.Compute?.StateOf(vm.Uid) is { } state and not VmState.Stopped ? state : vm.SuspendedMemory is null ? VmState.Stopped : VmState.Suspended;
     }
 
