@@ -18,7 +18,7 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
         try
         {
             // QEMU leaves a guest standing whose background snapshot nobody reads any more; without a guard there is none.
-            var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, unguarded is null ? null : MemoryMethod.Precopy, cancellation).ConfigureAwait(false);
+            var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, unguarded is null ? null : MemoryMethod.Precopy, cancellation: cancellation).ConfigureAwait(false);
             string method = checkpoint.Method == MemoryMethod.Background ? "in the background" : $"with the guest standing for the last part ({unguarded ?? checkpoint.Reason})";
             return new LiveSwitchResult(checkpoint.Pause, CompleteAsync(checkpoint, target, guard), method);
         }

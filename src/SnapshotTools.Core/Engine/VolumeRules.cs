@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine;
 
@@ -9,6 +10,20 @@ internal static class VolumeRules
     public static void RequireNoError(EngineContext context, VolumeRow volume)
     {
         foreach (string vm in context.Catalog.Volumes.AttachedTo(volume.Id)) VmRules.RequireNoError(context.ResolveVm(vm));
+    }
+
+    /// <summary>Refuses to change what a volume holds under a VM that runs, or that is suspended with a memory that belongs to it.</summary>
+    public static void RequireNotInUse(EngineContext context, VolumeRow volume, string verb)
+    {
+        foreach (var attachment in context.Catalog.Machines.AllAttachmentsOf(volume.Id))
+        {
+            var vm = context.Catalog.Machines.Get(attachment.VmId);
+            var state = context.StateOf(vm);
+            if (state is not (VmState.Running or VmState.Paused or VmState.Suspended)) continue;
+            string why = state == VmState.Suspended ? "which is suspended with a memory that belongs to what the volume holds" : "which is running";
+            throw new SnapshotException(attachment.Boot ? ErrorIds.VmNotStopped : ErrorIds.VolumeInUse, ErrorKind.Conflict,
+                $"Volume '{volume.Name}' is {(attachment.Boot ? "the boot volume" : "in use")} of VM '{vm.Name}', {why}, and cannot be {verb}. Stop it first: Stop-VmInstance {vm.Name}{(state == VmState.Suspended ? " -TurnOff" : "")}", volume.Name);
+        }
     }
 
     /// <summary>Refuses when the volume is part of a snapshot of this VM, or of any.</summary>

@@ -92,6 +92,13 @@ public interface IRunningMachine : IDisposable
     /// <summary>Lets them go on.</summary>
     void Resume();
 
+    /// <summary>Saves the memory with the guest standing, and ends the machine at that very instant of its disks.</summary>
+    /// <param name="memoryFile">A new file for the memory, complete and durable on return.</param>
+    /// <param name="cancellation">Lets the guest go on instead.</param>
+    /// <returns>The bytes of the file.</returns>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> or <see cref="ErrorIds.MemoryNotAvailable"/>; the guest runs on.</exception>
+    long Suspend(string memoryFile, CancellationToken cancellation);
+
     /// <summary>Freezes the guest's file systems through its agent; disposing the result thaws them, and so does a watchdog when this process dies.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ConsistencyNotAvailable"/>: no agent, or it refused.</exception>
     IDisposable FreezeFileSystems(TimeSpan limit, CancellationToken cancellation);

@@ -49,6 +49,7 @@ public sealed class Checkpoint
     private readonly Migration _migration;
     private readonly QmpEventWatch _events;
     private readonly bool _wasRunning;
+    private bool _isLast;
     private AnonymousPipeServerStream _pipe = null!;
     private string _address = "";
     private MemoryImageHeader _header = null!;
@@ -68,19 +69,20 @@ public sealed class Checkpoint
     /// <param name="disks">The heads that it is to go on with; prepared, not yet switched.</param>
     /// <param name="target">A new file for the memory, which must stay open until <see cref="CheckpointResult.Completion"/>.</param>
     /// <param name="maxPause">Gives up when the guest would stand for longer.</param>
+    /// <param name="isLast">Whether the guest goes no further: it is left standing, its memory and disks at one instant, to be turned off. Not in the background.</param>
     /// <param name="method">How; null takes the first that works of background, precopy.</param>
     /// <param name="cancellation">Gives up before the instant; afterwards it is not looked at.</param>
     /// <exception cref="PauseTooLongException">As <paramref name="maxPause"/> says.</exception>
     /// <exception cref="QmpException">QEMU refused. The guest runs on, the disks are not switched.</exception>
     /// <exception cref="MigrationException">QEMU failed. The guest runs on, the disks are not switched.</exception>
     public static async Task<CheckpointResult> TakeAsync(
-        QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause = null, MemoryMethod? method = null, CancellationToken cancellation = default)
+        QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause = null, MemoryMethod? method = null, bool isLast = false, CancellationToken cancellation = default)
     {
         // In other states (such as before its first instruction, or after an I/O error) QEMU 7.2 aborts.
         string state = await machine.QueryRunStateAsync(cancellation).ConfigureAwait(false);
         if (state is not ("running" or "paused"))
             throw new MigrationException($"The memory of a machine can be saved while it runs or is paused; this one is in state '{state}'.");
-        var checkpoint = new Checkpoint(machine, disks, target, maxPause, state == "running");
+        var checkpoint = new Checkpoint(machine, disks, target, maxPause, state == "running") { _isLast = isLast };
         try
         {
             return await checkpoint.TakeAsync(method, cancellation).ConfigureAwait(false);
@@ -225,6 +227,7 @@ public sealed class Checkpoint
             if (_wasRunning) await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
             throw;
         }
+        if (_isLast) return method;
         // The images were handed over, to nobody; going on takes them back.
         await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
         if (!_wasRunning) await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
@@ -262,7 +265,7 @@ public sealed class Checkpoint
     {
         var reached = Stopwatch.GetElapsedTime(_stoppedAt);
         var limit = _maxPause ?? LongestPause;
-        if (_wasRunning && reached > limit) throw new PauseTooLongException(limit, reached);
+        if (_wasRunning && !_isLast && reached > limit) throw new PauseTooLongException(limit, reached);
     }
 
     private async Task<MemoryImageSize> CompleteAsync(Task<MemoryImageSize> saving, TaskCompletionSource ended)

@@ -82,6 +82,7 @@ public sealed class DiskSwitch : IAsyncDisposable
             var data = new JsonObject { ["node"] = step.CurrentNode, ["overlay"] = step.Head };
             actions.Add(new JsonObject { ["type"] = "blockdev-snapshot", ["data"] = data });
         }
+        if (actions.Count == 0) return TimeSpan.Zero;
         long begun = Stopwatch.GetTimestamp();
         // Never cancelled: whether it happened must be known.
         await _machine.Monitor.ExecuteAsync("transaction", new JsonObject { ["actions"] = actions }, CancellationToken.None).ConfigureAwait(false);

@@ -82,6 +82,39 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task The_backup_of_a_running_vm_has_its_memory_and_goes_on_where_it_was()
+    {
+        PrepareVm();
+        _engine.Machines.Start("web01").Run();
+        using (var shell = await ConnectAsync())
+        {
+            await StartWorkAsync(shell);
+            _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "before" }).Run();
+            // A snapshot of one volume under the guest; and a restore of one is refused while it is in use.
+            Assert.Equal("db", _engine.VolumeSnapshots.Create("db", "alone", null, ensure: false).Run().VolumeName);
+            Assert.Equal(ErrorIds.VolumeInUse, Assert.Throws<SnapshotException>(() => _engine.VolumeSnapshots.Restore("db", "alone", keepBackup: false)).ErrorId);
+            Assert.Equal(ErrorIds.VmNotStopped, Assert.Throws<SnapshotException>(() => _engine.VolumeSnapshots.Restore("os", "before", keepBackup: false)).ErrorId);
+            await shell.RunAsync("echo only-in-memory >/run/marker");
+            await WaitForWorkAsync(shell);
+        }
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "before", StopVm = true, KeepBackup = true }).Run().State);
+        using (var shell = await ConnectAsync())
+            Assert.NotEqual(0, (await shell.TryRunAsync("cat /run/marker")).ExitCode);
+        var backup = Assert.Single(_engine.Snapshots.Find(new SnapshotQuery()), s => s.IsBackup);
+        Assert.True(backup.HasMemory);
+        Assert.Equal(SnapshotConsistency.Memory, backup.Consistency);
+
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = backup.Name, StopVm = true, Start = true }).Run().State);
+        using (var shell = await ConnectAsync())
+        {
+            Assert.Contains("only-in-memory", await shell.RunAsync("cat /run/marker"), StringComparison.Ordinal);
+            await WaitForWorkAsync(shell);
+        }
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        Assert.DoesNotContain(_engine.Test(), f => f.Severity == FindingSeverity.Error);
+    }
+
+    [GuestFact]
     public async Task A_session_that_dies_after_the_switch_loses_nothing()
     {
         PrepareVm();

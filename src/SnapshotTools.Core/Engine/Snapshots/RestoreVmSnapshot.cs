@@ -49,7 +49,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         if (_failed is not null && request.FailAction == FailAction.Rollback) RollBack(plan, options);
         else
         {
-            if (_isRunning) StopMachine(options);
+            if (_isRunning) StopMachine(plan, options);
             RestoreWithFailAction(plan, options);
         }
         _collecting.RunAfter(plan.Target, [.. _parts.Select(p => p.VolumeId)], options, _replaced);
@@ -58,11 +58,50 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         return Context.ToModel(Catalog.Machines.Get(_vm.Id));
     }
 
-    private void StopMachine(RunOptions options)
+    private void StopMachine(OperationPlan plan, RunOptions options)
     {
         using var machine = Context.FindMachine(_vm);
-        machine?.Stop(turnOff: true, TimeSpan.Zero, options.Cancellation);   // its present is not kept, or is in the backup snapshot
+        if (machine is null) return;
+        bool isWhole = _parts.Count == Catalog.Machines.Attachments(_vm.Id).Count;   // a memory belongs to all disks or to none
+        if (_keepBackup && isWhole && _failed is null && Context.Compute!.Capabilities.CanSaveMemory) StopWithMemory(machine, plan, options);
+        else machine.Stop(turnOff: true, TimeSpan.Zero, options.Cancellation);   // its present is not kept
         options.Log?.Invoke($"VM '{_vm.Name}' is stopped");
+    }
+
+    /// <summary>
+    /// The backup snapshot of a running VM has its memory. It is saved with the guest standing, since it goes no further; and from the moment that the machine is gone the VM is in state Error with that backup, until the restore is committed.
+    /// </summary>
+    private void StopWithMemory(IRunningMachine machine, OperationPlan plan, RunOptions options)
+    {
+        string location = Storage.NewMemoryLocation(Guid.CreateVersion7());
+        using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options, id => Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), location));
+        try
+        {
+            long bytes = machine.Suspend(Storage.PathOf(location), run.Cancellation);
+            run.Log($"the memory of the backup is durable: {ByteSize.Format(bytes)}");
+            var volumes = _parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
+            Storage.MakeDurable([.. volumes.Select(v => Catalog.Layers.Get(v.HeadId).File)]);
+            FailedRestore? interrupted = null;
+            run.Commit(() =>
+            {
+                var backup = InsertBackup(volumes, null, location, bytes);
+                Catalog.Layers.KeepPendingMemory(location);
+                interrupted = new FailedRestore(_snapshot.Uid, [.. request.Volumes], backup, _keepBackup);
+                Catalog.Machines.SetError(_vm.Id, "it was interrupted.", Json.Write(interrupted));
+            });
+            _failed = interrupted;
+        }
+        catch (SnapshotException error) when (error.ErrorId is ErrorIds.MemoryNotAvailable or ErrorIds.ComputeFailed)
+        {
+            run.Fail(error);
+            options.Warn?.Invoke($"The backup snapshot of VM '{_vm.Name}' has no memory: {error.Message}");
+            machine.Stop(turnOff: true, TimeSpan.Zero, options.Cancellation);
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            throw;
+        }
     }
 
     private SnapshotException MustBeStopped()
@@ -231,8 +270,11 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     private SnapshotException GiveUp(Exception error)
     {
         if (request.FailAction == FailAction.Rollback)
+        {
+            if (_failed is not null) Context.Database.Write(ReturnToBackup);
             return new SnapshotException(ErrorIds.RestoreRolledBack, ErrorKind.Failed,
-                $"Restoring VM '{_vm.Name}' to snapshot '{_snapshot.Name}' failed and was rolled back; the VM is as it was before. {error.Message}", _vm.Name, cause: error);
+                $"Restoring VM '{_vm.Name}' to snapshot '{_snapshot.Name}' failed and was rolled back; the VM is as it was before{(_failed is null ? "" : ", suspended")}. {error.Message}", _vm.Name, cause: error);
+        }
         Context.Database.Write(() =>
         {
             var backup = _failed?.Backup ?? InsertBackup(_parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId)), null);
@@ -245,19 +287,26 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     private void RollBack(OperationPlan plan, RunOptions options)
     {
         using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options);
-        run.Commit(() =>
+        run.Commit(ReturnToBackup);
+    }
+
+    /// <summary>The present is the backup's state again: the VM, if it ran, is suspended with the memory of then.</summary>
+    private void ReturnToBackup()
+    {
+        if (Catalog.Snapshots.OfVm(_vm.Id).Find(s => s.Uid == _failed!.Backup) is { } backup)
         {
-            if (Catalog.Snapshots.OfVm(_vm.Id).Find(s => s.Uid == _failed!.Backup) is { } backup) DeleteBackup(backup);
-            Catalog.Machines.SetError(_vm.Id, null, null);
-        });
+            if (backup.Memory is not null) Catalog.Machines.SetMemory(_vm.Id, backup.Memory);
+            DeleteBackup(backup);
+        }
+        Catalog.Machines.SetError(_vm.Id, null, null);
     }
 
     /// <summary>The present becomes a snapshot. While the VM is in state Error its layers are still the heads, and nobody writes to them.</summary>
-    private Guid InsertBackup(List<VolumeRow> volumes, List<LayerRow>? layers)
+    private Guid InsertBackup(List<VolumeRow> volumes, List<LayerRow>? layers, string? memory = null, long memoryBytes = 0)
     {
         string name = Names.Validate(string.Create(CultureInfo.InvariantCulture, $"backup-{_startedAt:yyyy-MM-dd'T'HH-mm-ss-fff'Z'}"), "snapshot");
         var row = new VmSnapshotRow(0, Guid.CreateVersion7(), _vm.Id, _vm.PresentId, name, _startedAt, $"The state before the restore of '{_snapshot.Name}'", "[]", null,
-            _parts.Count == Catalog.Machines.Attachments(_vm.Id).Count ? SnapshotScope.All : SnapshotScope.Named, SnapshotConsistency.Crash, IsBackup: true, null, null, 0, Json.Write(Context.ConfigurationOf(_vm)));
+            _parts.Count == Catalog.Machines.Attachments(_vm.Id).Count ? SnapshotScope.All : SnapshotScope.Named, memory is null ? SnapshotConsistency.Crash : SnapshotConsistency.Memory, IsBackup: true, null, memory, memoryBytes, Json.Write(Context.ConfigurationOf(_vm)));
         long id = Catalog.Snapshots.Insert(row);
         for (int i = 0; i < volumes.Count; i++)
             Catalog.Snapshots.InsertVolumeSnapshot(new VolumeSnapshotRow(0, Guid.CreateVersion7(), volumes[i].Id, volumes[i].PresentId, id, i, name, _startedAt, null, layers?[i].Id ?? volumes[i].HeadId));

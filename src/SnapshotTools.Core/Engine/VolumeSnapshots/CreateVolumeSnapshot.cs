@@ -1,5 +1,6 @@
 using System.Globalization;
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine.VolumeSnapshots;
 
@@ -43,11 +44,17 @@ internal sealed class CreateVolumeSnapshot(EngineContext context, string volumeN
         var snapshot = new VolumeSnapshotRow(0, Guid.CreateVersion7(), _volume.Id, _volume.PresentId, null, 0, _name, _createdAt, string.IsNullOrWhiteSpace(description) ? null : description, frozen.Id);
         var heads = new NewHeads(Context);
         heads.Add(_volume, frozen, Context.IdentityOf(snapshot));
-        using var reserved = Storage.Reserve([frozen.File]);
+        using var machine = Context.FindMachineOfVolume(_volume.Id);
+        using var reserved = machine is null ? Storage.Reserve([frozen.File]) : null;
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, heads.Register);
         try
         {
             heads.Create();
+            if (machine is not null)
+            {
+                using var prepared = machine.PrepareSwitch(heads.ForMachine(), run.Cancellation);
+                run.Log($"the running disk writes to the new head after {prepared.Switch(null, null, run.Cancellation).Pause.TotalMilliseconds:0.0} ms");
+            }
             var facts = LayerFiles.Measure(Storage, frozen);
             run.Cancellation.ThrowIfCancellationRequested();
             run.Commit(() =>

@@ -19,6 +19,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
         CopyRules.RequireNoCopy(Context, _volume, "restored");
+        VolumeRules.RequireNotInUse(Context, _volume, "restored");
         _snapshot = ResolveOwn();
         var layer = Catalog.Layers.Get(_snapshot.LayerId);
         LayerFiles.Measure(Storage, layer);
