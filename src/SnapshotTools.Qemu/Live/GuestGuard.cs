@@ -75,7 +75,7 @@ public sealed partial class GuestGuard : IDisposable
         if (args is not [var text]) return 2;
         var duty = JsonSerializer.Deserialize<Duty>(Convert.FromBase64String(text))!;
         // What ends the session, Ctrl+C or a closed terminal, is not for its guard.
-        if (!OperatingSystem.IsWindows()) SetSid();
+        if (!OperatingSystem.IsWindows()) _ = SetSid();   // fails only where it leads a session already
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, s => s.Cancel = true);
         using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, s => s.Cancel = true);
         Console.WriteLine(ReadyLine);
