@@ -22,7 +22,7 @@
         'Start-VmInstance', 'Stop-VmInstance', 'Suspend-VmInstance', 'Resume-VmInstance', 'Wait-VmInstance'
         'Copy-Volume', 'Copy-VmInstance', 'New-VmTemplate', 'Get-VmTemplate', 'Remove-VmTemplate'
         'Get-SnapshotOperation', 'Wait-SnapshotOperation', 'Suspend-SnapshotOperation', 'Resume-SnapshotOperation', 'Stop-SnapshotOperation'
-        'Initialize-SnapshotStore', 'Get-SnapshotStore', 'Test-SnapshotStore', 'Optimize-SnapshotStore'
+        'Initialize-SnapshotStore', 'Get-SnapshotStore', 'Test-SnapshotStore', 'Optimize-SnapshotStore', 'Repair-SnapshotStore'
     )
 
     PrivateData          = @{

@@ -28,9 +28,13 @@ public static class EmbeddedStore
     {
         ArgumentNullException.ThrowIfNull(files);
         var layout = new StoreLayout(Path.GetFullPath(directory));
+        if (HasLostCatalog(files, layout))
+            throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,
+                $"The catalog of store '{layout.Directory}' is missing. The layers are not affected. Rebuild it: Repair-SnapshotStore '{layout.Directory}'", layout.Directory);
         if (!IsStore(files, layout))
             throw new SnapshotException(ErrorIds.StoreNotFound, ErrorKind.NotFound,
                 $"There is no store in '{layout.Directory}'. Make one: Initialize-SnapshotStore '{layout.Directory}'; or name another with -Store or SNAPSHOTTOOLS_STORE.", layout.Directory);
+        if (files.Stat(layout.Files.Locks) is null) MakeLocks(files, layout);
         var storage = new LayerStorage(files, layout);
         try
         {
@@ -49,6 +53,7 @@ public static class EmbeddedStore
         ArgumentNullException.ThrowIfNull(files);
         var layout = new StoreLayout(Path.GetFullPath(directory));
         bool exists = IsStore(files, layout);
+        if (HasLostCatalog(files, layout)) Open(files, directory).Dispose();   // says what is wrong
         if (!exists) RequireEmpty(files, layout);
         var plan = new OperationPlan
         {
@@ -62,6 +67,59 @@ public static class EmbeddedStore
             using var engine = Open(files, layout.Directory);
             return engine.GetStore();
         });
+    }
+
+    /// <summary>Plans to mend a store: a lost or damaged catalog, else what a test of the store finds.</summary>
+    /// <param name="directory">The store's directory.</param>
+    /// <param name="searchIn">Other directories to look for missing layers in.</param>
+    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(string directory, IReadOnlyList<string>? searchIn = null) => Repair(SystemFiles.Instance, directory, searchIn);
+
+    /// <inheritdoc cref="Repair(string, IReadOnlyList{string}?)"/>
+    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(IFileSystem files, string directory, IReadOnlyList<string>? searchIn = null)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        var layout = new StoreLayout(Path.GetFullPath(directory));
+        string why;
+        try
+        {
+            using var engine = Open(files, directory);
+            var plan = engine.Repair(searchIn).Plan;
+            if (!plan.Steps.Any(s => s.Subject == "catalog.sqlite"))
+                return PlannedOperation.Of(plan, options =>
+                {
+                    using var again = Open(files, directory);
+                    return again.Repair(searchIn).Run(options);
+                });
+            why = "it is damaged.";
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.CatalogDamaged)
+        {
+            why = HasLostCatalog(files, layout) ? "it is missing." : "it is damaged.";
+        }
+        var storage = new LayerStorage(files, layout);
+        var rebuild = SnapshotEngine.RebuildCatalog(files, layout.Files, storage, why);
+        return PlannedOperation.Of(rebuild.Plan, options =>
+        {
+            var done = rebuild.Run(options);
+            using var engine = Open(files, directory);
+            return (IReadOnlyList<StoreRepair>)[.. done, .. engine.Repair(searchIn).Run(options)];
+        });
+    }
+
+    /// <summary>There is no catalog, but what only a store has.</summary>
+    private static bool HasLostCatalog(IFileSystem files, StoreLayout layout) => !IsStore(files, layout)
+        && files.Stat(layout.Layers)?.Kind == FileKind.Directory && (files.Stat(layout.Files.Ledger) is not null || files.List(layout.Layers).Any());
+
+    private static void MakeLocks(IFileSystem files, StoreLayout layout)
+    {
+        try
+        {
+            files.Create(layout.Files.Locks).Dispose();
+        }
+        catch (IOException) when (files.Stat(layout.Files.Locks) is not null)
+        {
+            // Another process was first.
+        }
     }
 
     private static bool IsStore(IFileSystem files, StoreLayout layout) => files.Stat(layout.Files.Catalog)?.Kind == FileKind.Regular;

@@ -8,6 +8,7 @@ internal sealed class StoreLayout(string directory)
     private const string LayersFolder = "layers";
     private const string VolumesFolder = "volumes";
     private const string MemoryFolder = "memory";
+    private const string QuarantineFolder = "quarantine";
 
     public string Directory { get; } = directory;
 
@@ -16,6 +17,9 @@ internal sealed class StoreLayout(string directory)
 
     /// <summary>The stable paths: links named after the volumes.</summary>
     public string Volumes => Path.Combine(Directory, VolumesFolder);
+
+    /// <summary>Files that a repair took out of the way.</summary>
+    public string Quarantine => PathOf(QuarantineFolder);
 
     /// <summary>The folders of a store.</summary>
     public IReadOnlyList<string> Folders => [Layers, Volumes, PathOf(MemoryFolder)];

@@ -32,6 +32,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
         "Remove-VmVolume: High -> VmVolume, OperationPlan",
         "Remove-VolumeSnapshot: High -> VolumeSnapshot, OperationPlan",
         "Rename-VmSnapshot: Low -> VmSnapshot, OperationPlan",
+        "Repair-SnapshotStore: Medium -> StoreRepair, OperationPlan",
         "Resize-VmVolume: Medium -> VmVolume, OperationPlan",
         "Restore-VmSnapshot: High -> VmInstance, OperationPlan",
         "Restore-VolumeSnapshot: High -> VmVolume, OperationPlan",

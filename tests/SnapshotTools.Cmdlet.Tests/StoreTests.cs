@@ -69,6 +69,24 @@ public sealed class StoreTests(PwshSession session) : ModuleTest(session)
     }
 
     [Fact]
+    public void A_lost_catalog_is_rebuilt()
+    {
+        MakeVm("web01");
+        Run("New-VmSnapshot web01 a -Tag keep -Description 'as it was'");
+        string[] before = Everything();
+        Run("Remove-Item $env:SNAPSHOTTOOLS_STORE/catalog.sqlite");
+
+        Fail("CatalogDamaged", "Get-VmInstance");
+        Run("Repair-SnapshotStore -WhatIf");
+        Fail("CatalogDamaged", "Get-VmInstance");
+        Assert.Equal(["True CatalogLost"], Texts("Repair-SnapshotStore -Confirm:$false | % { \"$($_.IsMended) $($_.Code)\" }"));
+
+        Assert.Equal(before, Everything());
+        Assert.Equal(["True"], Texts("[string](Test-SnapshotStore -Quiet)"));
+        Assert.Empty(Run("Repair-SnapshotStore -Force").Output);
+    }
+
+    [Fact]
     public void Optimize_has_nothing_to_do_after_a_removal()
     {
         MakeVm("web01");

@@ -152,6 +152,20 @@ internal sealed class Database : IDisposable
     public T? Single<T>(string sql, Func<RowReader, T> map, params object?[] values) where T : class =>
         Query(sql, map, values).FirstOrDefault();
 
+    /// <summary>What SQLite finds wrong with its file, or null.</summary>
+    public string? Damage()
+    {
+        try
+        {
+            string? found = Scalar<string>("PRAGMA quick_check(1)");
+            return found == "ok" ? null : found;
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.CatalogDamaged)
+        {
+            return error.InnerException?.Message ?? error.Message;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -208,7 +222,7 @@ internal sealed class Database : IDisposable
         5 or 6 => new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,   // SQLITE_BUSY, SQLITE_LOCKED
             $"The catalog '{path}' was locked by another process for more than {BusyTimeoutMilliseconds / 1000} seconds. Try again.", path, cause: error),
         11 or 26 => new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,   // SQLITE_CORRUPT, SQLITE_NOTADB
-            $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Keep the store as it is and restore the catalog from a backup.", path, cause: error),
+            $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Rebuild it: Repair-SnapshotStore", path, cause: error),
         13 => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL
             $"There is no space left for the catalog '{path}'. Nothing was changed. Free some space and try again.", path, cause: error),
         _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message}.", path, cause: error),

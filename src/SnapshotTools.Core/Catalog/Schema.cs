@@ -92,6 +92,8 @@ internal static class Schema
         CREATE TABLE connected(
           vm_id INTEGER PRIMARY KEY REFERENCES vm(id) ON DELETE CASCADE, monitor TEXT NOT NULL, agent TEXT, names TEXT NOT NULL, connected_at INTEGER NOT NULL);
         """,
+
+        LedgerTables.Migration(),
     ];
 
     /// <summary>The version that this module writes.</summary>

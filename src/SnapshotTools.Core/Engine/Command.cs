@@ -30,12 +30,19 @@ internal abstract class Command<TResult>(EngineContext context)
 
     private TResult Run(OperationPlan planned, RunOptions options) => Checked(() =>
     {
-        using var locks = TakeLocks(options);
-        var plan = Context.Database.Read(Plan);
-        if (planned.IsDestructive && !planned.DoesTheSameAs(plan))
-            throw new SnapshotException(ErrorIds.PlanOutdated, ErrorKind.Conflict,
-                $"'{planned.Target}' changed since this was planned, so that it would do something else now. Nothing was done. Look at the new plan with -WhatIf and run it again.", planned.Target);
-        return Execute(plan, options);
+        try
+        {
+            using var locks = TakeLocks(options);
+            var plan = Context.Database.Read(Plan);
+            if (planned.IsDestructive && !planned.DoesTheSameAs(plan))
+                throw new SnapshotException(ErrorIds.PlanOutdated, ErrorKind.Conflict,
+                    $"'{planned.Target}' changed since this was planned, so that it would do something else now. Nothing was done. Look at the new plan with -WhatIf and run it again.", planned.Target);
+            return Execute(plan, options);
+        }
+        finally
+        {
+            Context.Ledger.Save();
+        }
     });
 
     private IDisposable TakeLocks(RunOptions options)

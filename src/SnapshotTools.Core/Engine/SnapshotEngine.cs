@@ -12,10 +12,12 @@ namespace SnapshotTools.Core;
 public sealed class SnapshotEngine : IDisposable
 {
     private readonly EngineContext _context;
+    private readonly IDisposable _use;
 
-    private SnapshotEngine(EngineContext context)
+    private SnapshotEngine(EngineContext context, IDisposable use)
     {
         _context = context;
+        _use = use;
         Machines = new MachineService(_context);
         Volumes = new VolumeService(_context);
         Snapshots = new SnapshotService(_context);
@@ -71,16 +73,21 @@ public sealed class SnapshotEngine : IDisposable
     public static SnapshotEngine Open(IFileSystem files, StoreFiles paths, IStoragePlane storage, Action<string>? log = null, IComputePlane? compute = null)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        var catalog = StoreCatalog.Open(files, paths.Catalog);
+        var locks = new StoreLocks(files, paths.Locks);
+        var use = locks.TryAcquire(LockKey.Users, LockKind.Shared) ?? throw new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
+            $"Store '{paths.Directory}' is being repaired by another process. Try again when it is done.", paths.Directory);
+        StoreCatalog? catalog = null;
         try
         {
-            var context = new EngineContext(paths, catalog, storage, files, new StoreLocks(files, paths.Locks), compute);
+            catalog = StoreCatalog.Open(files, paths.Catalog);
+            var context = new EngineContext(paths, catalog, storage, files, locks, compute);
             new Settling(context, log).Run(Boot.Id);
-            return new SnapshotEngine(context);
+            return new SnapshotEngine(context, use);
         }
         catch
         {
-            catalog.Dispose();
+            catalog?.Dispose();
+            use.Dispose();
             throw;
         }
     }
@@ -106,10 +113,26 @@ public sealed class SnapshotEngine : IDisposable
     /// <summary>Merges and deletes layers that nothing needs, which an interrupted operation may have left. The run gives the bytes freed.</summary>
     public PlannedOperation<long> Optimize() => new OptimizeStore(_context).Prepare();
 
+    /// <summary>Plans to mend what <see cref="Test"/> finds. What cannot be mended is among the results, and the rest is mended all the same.</summary>
+    /// <param name="searchIn">Other directories to look for missing layers in.</param>
+    public PlannedOperation<IReadOnlyList<StoreRepair>> Repair(IReadOnlyList<string>? searchIn = null) => new Engine.Repair.RepairStore(_context, searchIn ?? []).Prepare();
+
+    /// <summary>Deletes the files that repairs took out of the way; the run gives the bytes that become free.</summary>
+    public PlannedOperation<long> EmptyQuarantine() => new Engine.Repair.EmptyQuarantine(_context).Prepare();
+
+    /// <summary>Plans to rebuild a catalog that is lost or cannot be read.</summary>
+    /// <param name="files">The file system that the store is on.</param>
+    /// <param name="paths">Its files.</param>
+    /// <param name="storage">Its storage plane.</param>
+    /// <param name="why">What is wrong with the catalog.</param>
+    public static PlannedOperation<IReadOnlyList<StoreRepair>> RebuildCatalog(IFileSystem files, StoreFiles paths, IStoragePlane storage, string why) =>
+        Engine.Repair.CatalogReplacement.Prepare(files, paths, storage, why);
+
     /// <inheritdoc/>
     public void Dispose()
     {
         _context.Catalog.Dispose();
+        _use.Dispose();
         _context.Storage.Dispose();
         _context.Compute?.Dispose();
     }
@@ -119,4 +142,11 @@ public sealed class SnapshotEngine : IDisposable
 /// <param name="Directory">The store.</param>
 /// <param name="Catalog">The catalog's file.</param>
 /// <param name="Locks">The file whose bytes are the locks between operations.</param>
-public sealed record StoreFiles(string Directory, string Catalog, string Locks);
+public sealed record StoreFiles(string Directory, string Catalog, string Locks)
+{
+    /// <summary>The name of the catalog's second record, from which a lost catalog is rebuilt.</summary>
+    public const string LedgerName = "catalog.ledger";
+
+    /// <summary>The catalog's second record.</summary>
+    public string Ledger => Path.Combine(Directory, LedgerName);
+}

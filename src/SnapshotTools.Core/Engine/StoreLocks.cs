@@ -27,28 +27,38 @@ internal sealed class StoreLocks(IFileSystem files, string path)
             cancellation.ThrowIfCancellationRequested();
             var file = files.Open(path, FileOpenMode.ReadWrite);
             LockKey? taken = null;
-            foreach (var key in ordered)
+            bool isMine = false;
+            try
             {
-                if (file.TryLock(key.Offset, 1, LockKind.Exclusive)) continue;
-                taken = key;
-                break;
+                taken = ordered.Find(key => !file.TryLock(key.Offset, 1, LockKind.Exclusive));
+                isMine = taken is null;
             }
-            if (taken is null) return file;
-            file.Dispose();
-            if (clock.Elapsed >= wait) throw busy(taken);
-            if (!told) waiting?.Invoke(taken);
+            finally
+            {
+                if (!isMine) file.Dispose();   // and what it locked already
+            }
+            if (isMine) return file;
+            if (clock.Elapsed >= wait) throw busy(taken!);
+            if (!told) waiting?.Invoke(taken!);
             told = true;
             cancellation.WaitHandle.WaitOne(PollInterval);
         }
     }
 
     /// <summary>Takes one key if it is free; null when it is not.</summary>
-    public IDisposable? TryAcquire(LockKey key)
+    public IDisposable? TryAcquire(LockKey key, LockKind kind = LockKind.Exclusive)
     {
         var file = files.Open(path, FileOpenMode.ReadWrite);
-        if (file.TryLock(key.Offset, 1, LockKind.Exclusive)) return file;
-        file.Dispose();
-        return null;
+        bool isMine = false;
+        try
+        {
+            isMine = file.TryLock(key.Offset, 1, kind);
+        }
+        finally
+        {
+            if (!isMine) file.Dispose();
+        }
+        return isMine ? file : null;
     }
 }
 
@@ -61,6 +71,8 @@ internal sealed record LockKey(LockKey.Kinds Kind, long Id)
         Vm,
         Volume,
         Operation,
+        Users,
+        Ledger,
     }
 
     /// <summary>The byte of the lock file that stands for it.</summary>
@@ -70,6 +82,12 @@ internal sealed record LockKey(LockKey.Kinds Kind, long Id)
 
     /// <summary>Held by the store's worker process.</summary>
     public static LockKey Worker { get; } = new(Kinds.Store, 1);
+
+    /// <summary>Shared by all that have the store open; exclusive for who puts another catalog into its place.</summary>
+    public static LockKey Users { get; } = new(Kinds.Users, 0);
+
+    /// <summary>Who adds to the ledger.</summary>
+    public static LockKey Ledger { get; } = new(Kinds.Ledger, 0);
 
     public static LockKey Vm(long id) => new(Kinds.Vm, id);
 

@@ -78,6 +78,9 @@ public enum OperationKind
 
     /// <summary>Copies a clone's data behind it, so that it no longer needs its source.</summary>
     Copy,
+
+    /// <summary>Repairs a store.</summary>
+    Repair,
 }
 
 /// <summary>How far an operation is.</summary>

@@ -44,6 +44,13 @@ public sealed record StoreInfo
 /// <param name="Message">What is wrong, what it affects and what to do.</param>
 public sealed record StoreFinding(FindingSeverity Severity, string Code, string Subject, string Message);
 
+/// <summary>What a repair of the store did about one finding.</summary>
+/// <param name="Code">The finding's kind, as <see cref="StoreFinding.Code"/>.</param>
+/// <param name="Subject">The file, volume or snapshot that it is about.</param>
+/// <param name="IsMended">False when it cannot be mended by itself.</param>
+/// <param name="Message">What was done; or what is wrong, what it affects and what to do.</param>
+public sealed record StoreRepair(string Code, string Subject, bool IsMended, string Message);
+
 /// <summary>How bad a finding is.</summary>
 public enum FindingSeverity
 {

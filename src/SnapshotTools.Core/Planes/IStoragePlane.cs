@@ -124,7 +124,45 @@ public interface IStoragePlane : IDisposable
 
     /// <summary>Locations of the layer files that there are.</summary>
     IReadOnlyList<string> ListLayers();
+
+    /// <summary>Looks at all layer files of the store, those in quarantine, and those in other directories that a user named. A file that cannot be
+    /// read is among them with the reason.</summary>
+    IReadOnlyList<FoundLayer> Survey(IReadOnlyList<string> alsoIn);
+
+    /// <summary>The location that each stable path leads to, by the volume's name.</summary>
+    IReadOnlyDictionary<string, string> PublishedLinks();
+
+    /// <summary>Takes a file out of the way, into quarantine, where nothing reads it and nothing is lost. Gives its new location.</summary>
+    string Quarantine(string location);
+
+    /// <summary>Deletes what is in quarantine; gives the bytes that it took.</summary>
+    long EmptyQuarantine();
+
+    /// <summary>Moves a found file to the place of the layer that it is.</summary>
+    void PutBack(string location, LayerFile layer);
+
+    /// <summary>What a repair of a layer's own structures would do, or null when there is nothing that it could mend.</summary>
+    string? DescribeRepair(LayerFile layer);
+
+    /// <summary>Repairs a layer's own structures; what it reads as does not change.</summary>
+    void Repair(LayerFile layer);
+
+    /// <summary>Lets a layer name its parent and itself as the catalog does.</summary>
+    void Rename(LayerFile layer, LayerFile? parent, LayerIdentity identity);
+
+    /// <summary>Whether another process has the layer open as QEMU opens images.</summary>
+    bool IsHeld(LayerFile layer);
 }
+
+/// <summary>A layer file as it was found.</summary>
+/// <param name="Location">Where: within the store, or an absolute path.</param>
+/// <param name="Identity">What it says of itself, if anything.</param>
+/// <param name="Backing">The location of the file that it names as its base.</param>
+/// <param name="BackingFormat">The base's format.</param>
+/// <param name="Size">Virtual size in bytes.</param>
+/// <param name="ClusterSize">Cluster size in bytes.</param>
+/// <param name="Error">Why it cannot be read.</param>
+public sealed record FoundLayer(string Location, LayerIdentity? Identity, string? Backing, LayerFormat BackingFormat, long Size, int ClusterSize, string? Error);
 
 /// <summary>What a storage plane can do.</summary>
 /// <param name="EmptyLayerBytes">At most so many bytes on disk are needed for a new layer without data, by its virtual size.</param>

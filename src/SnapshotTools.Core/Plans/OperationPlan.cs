@@ -111,4 +111,10 @@ public enum PlanAction
 
     /// <summary>Starts a VM.</summary>
     StartVm,
+
+    /// <summary>Takes a file out of the way, without deleting it.</summary>
+    Quarantine,
+
+    /// <summary>Mends a file, or puts it back into its place.</summary>
+    Mend,
 }

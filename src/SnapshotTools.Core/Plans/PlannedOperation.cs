@@ -33,6 +33,9 @@ public static class PlannedOperation
 {
     /// <summary>A plan and what runs it.</summary>
     public static PlannedOperation<TResult> Of<TResult>(OperationPlan plan, Func<TResult> run) => new(plan, (_, _) => run());
+
+    /// <inheritdoc cref="Of{TResult}(OperationPlan, Func{TResult})"/>
+    public static PlannedOperation<TResult> Of<TResult>(OperationPlan plan, Func<RunOptions, TResult> run) => new(plan, (_, options) => run(options));
 }
 
 /// <summary>How an operation runs.</summary>

@@ -9,11 +9,11 @@ namespace SnapshotTools.Core.Engine.Upkeep;
 /// </summary>
 internal sealed class Settling(EngineContext context, Action<string>? log)
 {
-    /// <summary>Settles; finding nothing to do costs two queries.</summary>
+    /// <summary>Settles; finding nothing to do costs a few queries.</summary>
     public void Run(string bootId)
     {
         bool isSettled = context.Catalog.GetBootId() == bootId && context.Catalog.Operations.Running().Count == 0
-            && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0;
+            && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0 && !context.Ledger.IsBehind;
         if (isSettled) return;
         using var alone = context.Locks.TryAcquire(LockKey.Store);
         if (alone is null) return;   // somebody else is settling
@@ -29,6 +29,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
             log?.Invoke($"Deleted {garbage.Count} files that nothing needs.");
         }
         if (isNewBoot) context.Catalog.SetBootId(bootId);
+        context.Ledger.Save(whole: isNewBoot);
     }
 
     private void TakeBackIfDead(OperationRow operation)

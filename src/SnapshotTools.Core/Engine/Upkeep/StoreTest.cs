@@ -22,7 +22,9 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
             if (!context.Storage.IsPublished(volume.Name, byId[volume.HeadId].File))
                 findings.Add(new StoreFinding(FindingSeverity.Warning, "StablePathWrong", volume.Name,
                     $"The stable path '{context.Storage.PublishedPath(volume.Name)}' does not lead to the head of volume '{volume.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."));
-        FindStrangers(findings);
+        FindStrangers(layers, volumes, findings);
+        FindForeignUsers(layers, volumes, findings);
+        TestCatalog(findings);
         foreach (long id in context.Catalog.Layers.VolumesWithUnneededLayers())
             findings.Add(new StoreFinding(FindingSeverity.Information, "LayerUnneeded", volumes[id].Name, $"Volume '{volumes[id].Name}' has layers that nothing needs. Run Optimize-SnapshotStore to merge or delete them."));
         return findings;
@@ -50,11 +52,37 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
         return $"volume '{volume.Name}'{(snapshots.Count > 0 ? $" ({string.Join(", ", snapshots)} and what descends from it)" : layer.State == LayerState.Head ? " (its present)" : "")}";
     }
 
-    private void FindStrangers(List<StoreFinding> findings)
+    private void FindStrangers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
     {
         var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
         var known = context.Catalog.Layers.All().Select(l => l.Location).Concat(context.Catalog.Layers.Garbage()).Concat(context.Catalog.Copies.All().Select(c => c.Location)).ToHashSet(StringComparer.Ordinal);
-        foreach (string location in locations.Where(l => !known.Contains(l)))
-            findings.Add(new StoreFinding(FindingSeverity.Warning, "FileUnknown", location, "The catalog does not know this file. If nothing of yours put it there, it can be deleted."));
+        var strangers = locations.Where(l => !known.Contains(l)).ToList();
+        if (strangers.Count == 0) return;
+        var looks = context.Storage.Survey([]).ToDictionary(f => f.Location);
+        foreach (string location in strangers)
+        {
+            var found = looks.GetValueOrDefault(location);
+            var below = found?.Identity is null && found?.Backing is { } backing ? layers.Find(l => l.Location == backing) : null;
+            findings.Add(below is null
+                ? new StoreFinding(FindingSeverity.Warning, "FileUnknown", location, "The catalog does not know this file. Repair-SnapshotStore takes it into quarantine, from where it can be deleted.")
+                : new StoreFinding(FindingSeverity.Error, "ForeignOverlay", location,
+                    $"Something other than SnapshotTools put this image on a layer of volume '{volumes[below.VolumeId!.Value].Name}'. What was written since may be in it, and is not in the volume. Import it as a volume of its own if it is wanted, then remove it."));
+        }
+    }
+
+    /// <summary>A layer that somebody has open while nobody has the head over it is read, or written, by something that came past us.</summary>
+    private void FindForeignUsers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
+    {
+        var held = layers.Where(l => !l.External && context.Storage.IsHeld(l.File)).ToList();
+        var expected = held.Where(l => l.State == LayerState.Head).SelectMany(h => context.Catalog.Layers.Chain(h.Id)).Select(l => l.Id)
+            .Concat(context.Catalog.Copies.All().SelectMany(c => context.Catalog.Layers.Chain(c.LayerId)).Select(l => l.Id)).ToHashSet();   // what is being copied is read
+        findings.AddRange(held.Where(l => !expected.Contains(l.Id)).Select(l => new StoreFinding(FindingSeverity.Warning, "LayerInForeignUse", l.Location,
+            $"Another process has this frozen layer of volume '{volumes[l.VolumeId!.Value].Name}' open, and not through the volume's head: somebody may have put an overlay of their own on it. Its snapshots cannot be merged away meanwhile. Find the process, for example with 'fuser' or 'lsof'.")));
+    }
+
+    private void TestCatalog(List<StoreFinding> findings)
+    {
+        if (context.Database.Damage() is { } damage)
+            findings.Add(new StoreFinding(FindingSeverity.Error, "CatalogDamaged", "catalog.sqlite", $"The catalog is damaged ({damage}). The layers are not affected. Repair-SnapshotStore rebuilds it."));
     }
 }

@@ -1,0 +1,106 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+using SnapshotTools.Core.Engine;
+using SnapshotTools.IO;
+
+namespace SnapshotTools.Core.Catalog;
+
+/// <summary>
+/// A second record of the catalog beside it: a plain file that each change is added to after its commit, so that a lost catalog is
+/// rebuilt with every name, tag, time and definition. Triggers note the changed rows in the same transaction, so what a
+/// killed process did not add is added by the next one.
+/// </summary>
+/// <remarks>
+/// An addition is not waited for to be durable, since after a power cut the catalog is there, and the whole ledger is written anew
+/// from it when the store is opened in a new boot.
+/// </remarks>
+internal sealed class Ledger(Database database, IFileSystem files, StoreLocks locks, string path)
+{
+    private const long FreeBytes = 1 << 20;
+    private const long BytesPerRow = 2000;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    /// <summary>Whether something was not added yet.</summary>
+    public bool IsBehind => files.Stat(path) is null || database.Scalar<long>("SELECT EXISTS(SELECT 1 FROM unwritten)") != 0;
+
+    /// <summary>Adds what changed; with <paramref name="whole"/> it is all written anew. A failure is no one's concern now: the next change, or
+    /// opening, tries again.</summary>
+    public void Save(bool whole = false)
+    {
+        try
+        {
+            if (!whole && !IsBehind) return;
+            using var mine = Wait();
+            if (mine is null) return;
+            var changed = database.Query("SELECT tab, key, version FROM unwritten", r => (Table: r.GetString(0), Key: r.GetString(1), Version: r.GetInt64(2)));
+            if (whole || files.Stat(path) is not { } stat || IsOvergrown(stat.Length)) WriteWhole();
+            else Append(changed.ConvertAll(c => (c.Table, c.Key)));
+            database.Write(() =>
+            {
+                foreach (var (table, key, version) in changed) database.Execute("DELETE FROM unwritten WHERE tab = ?1 AND key = ?2 AND version = ?3", table, key, version);
+            }, durable: false);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+            // The rows stay noted.
+        }
+    }
+
+    private IDisposable? Wait()
+    {
+        for (long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds; ; Thread.Sleep(5))
+        {
+            if (locks.TryAcquire(LockKey.Ledger) is { } mine) return mine;
+            if (Environment.TickCount64 > end) return null;
+        }
+    }
+
+    private bool IsOvergrown(long length) =>
+        length > FreeBytes && length > BytesPerRow * LedgerTables.All.Sum(t => database.Scalar<long>($"SELECT count(*) FROM {t.Name}"));
+
+    private void Append(List<(string Table, string Key)> changed)
+    {
+        var lines = changed.SelectMany(c => LedgerFile.Line(RowOf(c.Table, c.Key))).ToArray();
+        using var file = files.Open(path, FileOpenMode.ReadWrite);
+        long end = file.Length;
+        byte[] last = new byte[1];
+        // A line that a killed process cut short ends here, and is left out by its sum.
+        bool isCut = end > 0 && file.Read(end - 1, last) == 1 && last[0] != (byte)'\n';
+        file.Write(end, isCut ? [(byte)'\n', .. lines] : lines);
+        file.BeginFlush(end, lines.Length);
+    }
+
+    private void WriteWhole()
+    {
+        var lines = database.Read(() => LedgerTables.All.SelectMany(t => RowsOf(t.Name, t.Key)).SelectMany(LedgerFile.Line).ToArray());
+        string making = path + ".new";
+        if (files.Stat(making) is not null) files.Delete(making);
+        using (var file = files.Create(making))
+        {
+            file.Write(0, lines);
+            file.Flush();
+        }
+        files.Rename(making, path);
+        files.SyncDirectory(Path.GetDirectoryName(path)!);
+    }
+
+    private LedgerRow RowOf(string table, string key)
+    {
+        string expression = LedgerTables.All.First(t => t.Name == table).Key;
+        return database.Single($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression == "{0}.id" ? "CAST(?1 AS INTEGER)" : "?1")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key)
+            ?? new LedgerRow(table, key, null);
+    }
+
+    private List<LedgerRow> RowsOf(string table, string key) =>
+        database.Query($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
+            new LedgerRow(table, Convert.ToString(r.GetValue(0), CultureInfo.InvariantCulture)!, ValuesOf(table, r)));
+
+    /// <summary>A layer that is not committed yet is nobody's.</summary>
+    private static Dictionary<string, object?>? ValuesOf(string table, SqliteDataReader r)
+    {
+        var values = new Dictionary<string, object?>();
+        for (int i = 0; i < r.FieldCount; i++)
+            if (r.GetName(i) is not "ledger_key" and var name) values[name] = r.IsDBNull(i) ? null : r.GetValue(i);
+        return table == "layer" && values["state"] is 0L ? null : values;
+    }
+}

@@ -1,0 +1,43 @@
+using System.Globalization;
+using System.Text;
+
+namespace SnapshotTools.Core.Catalog;
+
+/// <summary>The tables whose rows the ledger repeats: all that cannot be found out again from anything else.</summary>
+internal static class LedgerTables
+{
+    /// <summary>The tables, each before those that refer to it, with what names a row of it.</summary>
+    public static readonly IReadOnlyList<(string Name, string Key)> All =
+    [
+        ("store", "{0}.id"),
+        ("vm", "{0}.id"),
+        ("volume", "{0}.id"),
+        ("layer", "{0}.id"),
+        ("attachment", "{0}.vm_id || ':' || {0}.volume_id"),
+        ("vm_snapshot", "{0}.id"),
+        ("volume_snapshot", "{0}.id"),
+    ];
+
+    /// <summary>The expression that names a row.</summary>
+    public static string KeyOf(string key, string alias) => string.Format(CultureInfo.InvariantCulture, key, alias);
+
+    /// <summary>Triggers that note which rows changed, in the transaction that changes them, so that no command has to think of it.</summary>
+    public static string Migration()
+    {
+        var sql = new StringBuilder("CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;\n");
+        foreach (var (name, key) in All)
+        {
+            foreach (var (verb, alias) in new[] { ("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD") })
+            {
+                sql.Append(CultureInfo.InvariantCulture, $"""
+                    CREATE TRIGGER ledger_{name}_{verb} AFTER {verb} ON {name} BEGIN
+                      INSERT INTO unwritten(tab, key, version) VALUES('{name}', {KeyOf(key, alias)}, 1) ON CONFLICT DO UPDATE SET version = version + 1;
+                    END;
+
+                    """);
+            }
+            sql.Append(CultureInfo.InvariantCulture, $"INSERT INTO unwritten(tab, key, version) SELECT '{name}', {KeyOf(key, "t")}, 1 FROM {name} t;\n");
+        }
+        return sql.ToString();
+    }
+}

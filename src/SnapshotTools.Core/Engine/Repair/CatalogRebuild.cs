@@ -1,0 +1,216 @@
+using System.Globalization;
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Repair;
+
+/// <summary>
+/// Makes the rows of a lost catalog again: from the ledger as far as there is one, else, and for what came after its last line, from
+/// what the layers say of themselves. Changes nothing; where the two differ the files are right about the chain of layers.
+/// </summary>
+internal sealed class CatalogRebuild
+{
+    private readonly IStoragePlane _storage;
+    private readonly IReadOnlyDictionary<string, string> _links;
+    private readonly List<FoundLayer> _files;
+
+    public CatalogRebuild(IStoragePlane storage, Dictionary<(string Table, string Key), Dictionary<string, object?>> ledger)
+    {
+        _storage = storage;
+        _links = storage.PublishedLinks();
+        Rows = new CatalogRows(ledger);
+        HasLedger = Rows["store"].Count > 0;
+        var mine = storage.Survey([]).Where(f => f.Identity is not null && f.Location.StartsWith("layers/", StringComparison.Ordinal)).ToList();
+        StoreId = HasLedger && Rows["store"][0].GetValueOrDefault("uid") is string uid && Guid.TryParseExact(uid, "N", out var id) ? id
+            : mine.GroupBy(f => f.Identity!.Store).OrderByDescending(g => g.Count()).Select(g => g.Key).FirstOrDefault();
+        if (StoreId == Guid.Empty) StoreId = Guid.CreateVersion7();
+        _files = [.. mine.Where(f => f.Identity!.Store == StoreId).OrderBy(f => f.Identity!.Layer).DistinctBy(f => f.Identity!.Layer)];
+        if (!HasLedger) Rows.Add("store", ("uid", Text(StoreId)), ("created_at", _files.Select(f => f.Identity!.CreatedAt.UtcTicks).DefaultIfEmpty(DateTimeOffset.UtcNow.UtcTicks).Min()), ("boot_id", null));
+        Rows["store"][0]["boot_id"] = null;   // all stable paths are looked at
+        FollowFiles();
+        AddUnknownFiles();
+        Rows.DropDangling(Lost);
+    }
+
+    public CatalogRows Rows { get; }
+
+    public bool HasLedger { get; }
+
+    public Guid StoreId { get; }
+
+    /// <summary>What was in the ledger and cannot be kept.</summary>
+    public List<string> Lost { get; } = [];
+
+    private Dictionary<string, object?>? LayerOf(Guid uid) => Rows.Find("layer", "uid", Text(uid));
+
+    /// <summary>A merge may have been done after the ledger's last line: then the file says what lies under it.</summary>
+    private void FollowFiles()
+    {
+        foreach (var file in _files)
+        {
+            if (LayerOf(file.Identity!.Layer) is not { } row || row.GetValueOrDefault("external") is not 0L) continue;
+            object? parent = file.Identity.Parent is { } uid ? LayerOf(uid)?["id"] : null;
+            if (file.Identity.Parent is not null && parent is null) continue;
+            if (Equals(row.GetValueOrDefault("parent_id"), parent)) continue;
+            row["parent_id"] = parent;
+            TakeFacts(row, file);
+        }
+        // A layer that is gone and that nothing lies on any more was merged away.
+        foreach (var row in Rows["layer"].Where(r => r.GetValueOrDefault("external") is 0L && _storage.Measure(FileOf(r)) is null).ToList())
+            if (!Rows["layer"].Exists(r => Equals(r.GetValueOrDefault("parent_id"), row["id"])) && !IsHead(row) && Rows.Find("volume_snapshot", "layer_id", row["id"]) is null)
+                Rows["layer"].Remove(row);
+    }
+
+    private void AddUnknownFiles()
+    {
+        var unknown = _files.FindAll(f => LayerOf(f.Identity!.Layer) is null);
+        var newVolumes = unknown.Where(f => Rows.Find("volume", "uid", Text(f.Identity!.Volume)) is null).GroupBy(f => f.Identity!.Volume)
+            // Where there is a ledger, a volume that it does not know was made after its last line if it has a stable path; else it was not committed.
+            .Where(g => !HasLedger || g.Any(f => _links.Values.Contains(f.Location))).ToList();
+        foreach (var volume in newVolumes) AddVolume([.. volume]);
+        foreach (var file in unknown.Where(f => LayerOf(f.Identity!.Layer) is null && Rows.Find("volume", "uid", Text(f.Identity!.Volume)) is not null)) AddHead(file);
+    }
+
+    /// <summary>A file that came after the ledger's last line is its volume's head when the stable path leads to it; before that it was not committed.</summary>
+    private void AddHead(FoundLayer file)
+    {
+        var volume = Rows.Find("volume", "uid", Text(file.Identity!.Volume))!;
+        bool isPublished = _links.GetValueOrDefault((string)volume["name"]!) == file.Location;
+        if (!isPublished || file.Identity.Parent is not { } parentId || LayerOf(parentId) is not { } parent) return;
+        var replaced = Rows.Find("layer", "id", volume["head_id"]);
+        if (replaced is not null) Freeze(replaced);
+        var head = AddLayer(file, volume, state: 1);
+        head["parent_id"] = parent["id"];
+        volume["head_id"] = head["id"];
+        if (file.Identity.Snapshot is { } snapshot) volume["present_id"] = AddSnapshot(snapshot, volume, parent)["id"];
+    }
+
+    private void AddVolume(List<FoundLayer> files)
+    {
+        var newest = files.MaxBy(f => f.Identity!.CreatedAt)!.Identity!;
+        var head = files.Find(f => _links.GetValueOrDefault(newest.VolumeName) == f.Location)
+            ?? files.Where(f => !files.Exists(c => c.Identity!.Parent == f.Identity!.Layer)).MaxBy(f => f.Identity!.Layer)!;
+        var volume = Rows.Add("volume", ("uid", Text(newest.Volume)), ("name", Rows.FreeName("volume", newest.VolumeName)), ("size", head.Size), ("cluster_size", (long)head.ClusterSize), ("head_id", 0L),
+            ("present_id", null), ("adopted_from", null), ("description", null), ("created_at", files.Min(f => f.Identity!.CreatedAt).UtcTicks));
+        foreach (var file in files) AddLayer(file, volume, file == head ? 1 : 2);
+        volume["head_id"] = LayerOf(head.Identity!.Layer)!["id"];
+        // Oldest first, as they were taken; of several layers over one snapshot the latest has its name and tags of last.
+        foreach (var file in files.Where(f => f.Identity!.Parent is not null).OrderBy(f => f.Identity!.Snapshot?.CreatedAt).ThenBy(f => f.Identity!.CreatedAt))
+        {
+            var row = LayerOf(file.Identity!.Layer)!;
+            var parent = LayerOf(file.Identity.Parent!.Value) ?? AddAdopted(file, volume);
+            row["parent_id"] = parent?["id"];
+            if (parent is not null && file.Identity.Snapshot is { } snapshot && Equals(parent["volume_id"], volume["id"])) AddSnapshot(snapshot, volume, parent);
+        }
+        if (head.Identity.Snapshot is { } present) volume["present_id"] = Rows.Find("volume_snapshot", "uid", Text(present.Id))?["id"];
+        KeepLeaves(volume);
+        LinkSnapshots();
+    }
+
+    /// <summary>What nothing lies on and no snapshot is known of would be collected: the name that it had lay in the ledger only.</summary>
+    private void KeepLeaves(Dictionary<string, object?> volume)
+    {
+        foreach (var layer in Rows["layer"].Where(l => Equals(l["volume_id"], volume["id"]) && !IsHead(l) && l["external"] is 0L).ToList())
+        {
+            if (Rows["layer"].Exists(l => Equals(l.GetValueOrDefault("parent_id"), layer["id"])) || Rows.Find("volume_snapshot", "layer_id", layer["id"]) is not null) continue;
+            Rows.Add("volume_snapshot", ("uid", Text(Guid.CreateVersion7())), ("volume_id", volume["id"]), ("parent_id", null), ("vm_snapshot_id", null), ("position", 0L),
+                ("name", "recovered-" + ((string)layer["uid"]!)[^8..]), ("created_at", layer["created_at"]), ("description", "Found when the catalog was rebuilt; its name was lost."), ("layer_id", layer["id"]));
+        }
+    }
+
+    private Dictionary<string, object?> AddLayer(FoundLayer file, Dictionary<string, object?> volume, long state)
+    {
+        var row = Rows.Add("layer", ("uid", Text(file.Identity!.Layer)), ("volume_id", volume["id"]), ("parent_id", null), ("operation_id", null), ("location", file.Location), ("format", (long)LayerFormat.Qcow2),
+            ("external", 0L), ("state", state), ("size", file.Size), ("is_merging", 0L), ("created_at", file.Identity.CreatedAt.UtcTicks));
+        TakeFacts(row, file);
+        return row;
+    }
+
+    private Dictionary<string, object?>? AddAdopted(FoundLayer file, Dictionary<string, object?> volume)
+    {
+        if (file.Backing is null || !Path.IsPathRooted(file.Backing)) return null;
+        volume["adopted_from"] = file.Backing;
+        var adopted = new LayerFile(file.Identity!.Parent!.Value, file.Backing, file.BackingFormat, External: true);
+        var facts = _storage.Measure(adopted);
+        return Rows.Add("layer", ("uid", Text(adopted.Id)), ("volume_id", volume["id"]), ("parent_id", null), ("operation_id", null), ("location", file.Backing), ("format", (long)file.BackingFormat),
+            ("external", 1L), ("state", 2L), ("size", file.Size), ("allocated", facts?.AllocatedBytes ?? 0), ("length", facts?.Length ?? 0), ("modified_at", facts?.ModifiedAt.UtcTicks), ("is_merging", 0L), ("created_at", file.Identity.CreatedAt.UtcTicks));
+    }
+
+    private Dictionary<string, object?> AddSnapshot(SnapshotIdentity s, Dictionary<string, object?> volume, Dictionary<string, object?> layer)
+    {
+        if (Rows.Find("volume_snapshot", "uid", Text(s.Id)) is { } known)
+        {
+            known["name"] = s.Name;
+            if (s.VmSnapshot is { } wholeId && Rows.Find("vm_snapshot", "uid", Text(wholeId)) is { } found)
+                (found["name"], found["description"], found["tags"], found["expires_at"]) = (s.Name, s.Description, Json.Write(s.Tags.ToArray()), s.ExpiresAt?.UtcTicks);
+            return known;
+        }
+        var whole = s.VmSnapshot is { } id && s.Vm is not null ? Rows.Find("vm_snapshot", "uid", Text(id)) ?? AddVmSnapshot(id, s) : null;
+        long position = s.Vm?.Volumes.FirstOrDefault(v => Text(v.VolumeId) == (string)volume["uid"]!)?.Position ?? 0;
+        return Rows.Add("volume_snapshot", ("uid", Text(s.Id)), ("volume_id", volume["id"]), ("parent_id", ParentOf("volume_snapshot", s.Parent)), ("parent", s.Parent), ("vm_snapshot_id", whole?["id"]), ("position", position),
+            ("name", s.Name), ("created_at", s.CreatedAt.UtcTicks), ("description", whole is null ? s.Description : null), ("layer_id", layer["id"]));
+    }
+
+    private Dictionary<string, object?> AddVmSnapshot(Guid id, SnapshotIdentity s)
+    {
+        var vm = Rows.Find("vm", "uid", Text(s.Vm!.Id)) ?? AddVm(s.Vm, s.CreatedAt);
+        var row = Rows.Add("vm_snapshot", ("uid", Text(id)), ("vm_id", vm["id"]), ("parent_id", ParentOf("vm_snapshot", s.VmSnapshotParent)), ("parent", s.VmSnapshotParent), ("name", s.Name), ("created_at", s.CreatedAt.UtcTicks),
+            ("description", s.Description), ("tags", Json.Write(s.Tags.ToArray())), ("expires_at", s.ExpiresAt?.UtcTicks), ("scope", (long)s.Scope), ("consistency", (long)s.Consistency),
+            ("is_backup", s.Name.StartsWith("backup-", StringComparison.Ordinal) ? 1L : 0L), ("memory_bytes", 0L), ("configuration", Json.Write(s.Vm)));
+        if (!HasLedger || vm.ContainsKey("rebuilt")) Define(vm, s);
+        else vm["present_id"] = row["id"];
+        return row;
+    }
+
+    private Dictionary<string, object?> AddVm(VmConfiguration vm, DateTimeOffset time) => Rows.Add("vm", ("uid", Text(vm.Id)), ("name", Rows.FreeName("vm", vm.Name)), ("processors", 0L), ("memory", 0L), ("adapters", "[]"), ("boot", "{}"),
+        ("description", null), ("present_id", null), ("created_at", time.UtcTicks), ("rebuilt", 0L));
+
+    /// <summary>The VM is as its latest snapshot has it.</summary>
+    private static void Define(Dictionary<string, object?> vm, SnapshotIdentity s)
+    {
+        if (vm.GetValueOrDefault("rebuilt") is long time && time > s.CreatedAt.UtcTicks) return;
+        (vm["rebuilt"], vm["latest"]) = (s.CreatedAt.UtcTicks, s.Vm);
+        (vm["processors"], vm["memory"], vm["description"]) = ((long)s.Vm!.ProcessorCount, s.Vm.MemoryBytes, s.Vm.Description);
+        (vm["adapters"], vm["boot"]) = (Json.Write(s.Vm.NetworkAdapters.ToArray()), Json.Write(s.Vm.Boot));
+    }
+
+    /// <summary>Trees, attachments and presents, as far as their ends are known by now.</summary>
+    private void LinkSnapshots()
+    {
+        foreach (string table in new[] { "vm_snapshot", "volume_snapshot" })
+            foreach (var row in Rows[table].Where(r => r.GetValueOrDefault("parent") is Guid && r["parent_id"] is null)) row["parent_id"] = ParentOf(table, (Guid)row["parent"]!);
+        foreach (var vm in Rows["vm"].Where(v => v.ContainsKey("latest")))
+        {
+            foreach (var a in ((VmConfiguration)vm["latest"]!).Volumes)
+            {
+                if (Rows.Find("volume", "uid", Text(a.VolumeId)) is not { } volume) continue;
+                if (Rows["attachment"].Exists(r => Equals(r["vm_id"], vm["id"]) && Equals(r["volume_id"], volume["id"]))) continue;
+                Rows.Add("attachment", ("vm_id", vm["id"]), ("volume_id", volume["id"]), ("position", (long)a.Position), ("bus", (long)a.Bus), ("boot", a.Boot ? 1L : 0L), ("shared", a.Shared ? 1L : 0L));
+            }
+            var presents = Rows["attachment"].Where(r => Equals(r["vm_id"], vm["id"])).Select(r => Rows.Find("volume", "id", r["volume_id"])?.GetValueOrDefault("present_id"))
+                .Select(p => p is null ? null : Rows.Find("volume_snapshot", "id", p)?["vm_snapshot_id"]).Where(p => p is not null).Distinct().ToList();
+            vm["present_id"] = presents.Count == 1 ? presents[0] : null;
+        }
+    }
+
+    private object? ParentOf(string table, Guid? uid) => uid is { } id ? Rows.Find(table, "uid", Text(id))?["id"] : null;
+
+    private void Freeze(Dictionary<string, object?> row)
+    {
+        row["state"] = 2L;
+        if (_storage.Measure(FileOf(row)) is not { } facts) return;
+        (row["allocated"], row["length"], row["modified_at"]) = (facts.AllocatedBytes, facts.Length, facts.ModifiedAt.UtcTicks);
+    }
+
+    private void TakeFacts(Dictionary<string, object?> row, FoundLayer file)
+    {
+        var facts = _storage.Measure(FileOf(row));
+        (row["size"], row["allocated"], row["length"], row["modified_at"]) = (file.Size, facts?.AllocatedBytes ?? 0, facts?.Length ?? 0, facts?.ModifiedAt.UtcTicks);
+    }
+
+    private bool IsHead(Dictionary<string, object?> layer) => Rows.Find("volume", "head_id", layer["id"]) is not null;
+
+    private static LayerFile FileOf(Dictionary<string, object?> row) => new(
+        Guid.ParseExact((string)row["uid"]!, "N"), (string)row["location"]!, (LayerFormat)Convert.ToInt32(row["format"], CultureInfo.InvariantCulture), row["external"] is not 0L);
+
+    private static string Text(Guid id) => id.ToString("N");
+}

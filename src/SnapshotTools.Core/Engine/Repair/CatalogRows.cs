@@ -1,0 +1,65 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Repair;
+
+/// <summary>The rows of a catalog that is being rebuilt: those of the ledger, with what the files say added.</summary>
+internal sealed class CatalogRows
+{
+    private readonly Dictionary<string, List<Dictionary<string, object?>>> _tables = LedgerTables.All.ToDictionary(t => t.Name, _ => new List<Dictionary<string, object?>>());
+
+    public CatalogRows(IEnumerable<KeyValuePair<(string Table, string Key), Dictionary<string, object?>>> ledger)
+    {
+        foreach (var (key, values) in ledger)
+            if (_tables.TryGetValue(key.Table, out var rows)) rows.Add(values);
+    }
+
+    public List<Dictionary<string, object?>> this[string table] => _tables[table];
+
+    public Dictionary<string, object?>? Find(string table, string column, object? value) => _tables[table].Find(r => Equals(r.GetValueOrDefault(column), value));
+
+    /// <summary>Adds a row with the next free number.</summary>
+    public Dictionary<string, object?> Add(string table, params (string Column, object? Value)[] values)
+    {
+        var row = values.ToDictionary(v => v.Column, v => v.Value);
+        if (table != "attachment") row["id"] = table == "store" ? 1L : _tables[table].Select(Id).DefaultIfEmpty().Max() + 1;
+        _tables[table].Add(row);
+        return row;
+    }
+
+    public static long Id(Dictionary<string, object?> row) => row.GetValueOrDefault("id") is long id ? id : 0;
+
+    /// <summary>A name that no row of a table has yet.</summary>
+    public string FreeName(string table, string wanted)
+    {
+        string name = wanted;
+        for (int n = 2; _tables[table].Exists(r => string.Equals(r.GetValueOrDefault("name") as string, name, StringComparison.OrdinalIgnoreCase)); n++) name = FormattableString.Invariant($"{wanted}-{n}");
+        return name;
+    }
+
+    /// <summary>Leaves out what refers to rows that there are not; what it was is told.</summary>
+    public void DropDangling(List<string> told)
+    {
+        Drop("layer", r => Has("volume", r, "volume_id"), r => $"the layer '{r.GetValueOrDefault("location")}', whose volume is not known", told);
+        Drop("volume", r => Has("layer", r, "head_id"), r => $"volume '{r.GetValueOrDefault("name")}', which has no layer any more", told);
+        Drop("layer", r => Has("volume", r, "volume_id"), r => $"the layer '{r.GetValueOrDefault("location")}', whose volume is not known", told);
+        foreach (var layer in this["layer"])
+        {
+            layer["operation_id"] = null;
+            if (layer.GetValueOrDefault("parent_id") is not null && !Has("layer", layer, "parent_id")) layer["parent_id"] = null;
+        }
+        Drop("attachment", r => Has("vm", r, "vm_id") && Has("volume", r, "volume_id"), _ => null, told);
+        Drop("vm_snapshot", r => Has("vm", r, "vm_id"), r => $"VM snapshot '{r.GetValueOrDefault("name")}', whose VM is not known", told);
+        Drop("volume_snapshot", r => Has("volume", r, "volume_id") && Has("layer", r, "layer_id"), r => $"volume snapshot '{r.GetValueOrDefault("name")}', whose layer is gone", told);
+    }
+
+    private bool Has(string table, Dictionary<string, object?> row, string column) => Find(table, "id", row.GetValueOrDefault(column)) is not null;
+
+    private void Drop(string table, Func<Dictionary<string, object?>, bool> keep, Func<Dictionary<string, object?>, string?> what, List<string> told)
+    {
+        foreach (var row in _tables[table].Where(r => !keep(r)).ToList())
+        {
+            _tables[table].Remove(row);
+            if (what(row) is { } text) told.Add(text);
+        }
+    }
+}

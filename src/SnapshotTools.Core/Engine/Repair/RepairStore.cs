@@ -1,0 +1,156 @@
+using System.Globalization;
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Upkeep;
+
+namespace SnapshotTools.Core.Engine.Repair;
+
+/// <summary>Mends what a test of the store finds, one finding at a time: what can only be named does not keep the rest from being mended.</summary>
+internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> searchIn) : Command<IReadOnlyList<StoreRepair>>(context)
+{
+    private const int Rounds = 3;
+
+    private List<Action> _actions = [];
+
+    protected override IReadOnlyCollection<LockKey> Locks() => [.. Catalog.Volumes.All().Select(v => LockKey.Volume(v.Id))];
+
+    protected override OperationPlan Plan()
+    {
+        _actions = Find();
+        var mendable = _actions.FindAll(a => a.Do is not null);
+        return new OperationPlan
+        {
+            Kind = OperationKind.Repair,
+            Target = Context.Store,
+            Summary = _actions.Count == 0 ? $"Store '{Context.Store}' is sound; nothing is done."
+                : string.Create(CultureInfo.InvariantCulture, $"Mend {mendable.Count} of {_actions.Count} findings in store '{Context.Store}'."),
+            Steps = [.. _actions.Select(a => new PlanStep(a.Kind, a.Finding.Subject, a.Do is null ? $"leave '{a.Finding.Subject}', which cannot be mended by itself: {a.Finding.Message}" : a.Text))],
+        };
+    }
+
+    protected override IReadOnlyList<StoreRepair> Execute(OperationPlan plan, RunOptions options)
+    {
+        if (_actions.Count == 0) return [];
+        using var run = OperationRun.Begin(Context, OperationKind.Repair, plan.Target, options);
+        try
+        {
+            var done = new List<StoreRepair>();
+            // What is mended can bring to light what it hid: a layer that is back may have counts to mend.
+            for (int round = 0; round < Rounds && _actions.Exists(a => a.Do is not null); round++)
+            {
+                foreach (var action in _actions.Where(a => a.Do is not null)) done.Add(Mend(action, run));
+                _actions = Find();
+            }
+            run.Commit(() => { });
+            return [.. done, .. _actions.Where(a => !done.Exists(d => d.Code == a.Finding.Code && d.Subject == a.Finding.Subject && !d.IsMended))
+                .Select(a => new StoreRepair(a.Finding.Code, a.Finding.Subject, false, a.Finding.Message))];
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            throw;
+        }
+    }
+
+    private static StoreRepair Mend(Action action, OperationRun run)
+    {
+        try
+        {
+            run.Cancellation.ThrowIfCancellationRequested();
+            action.Do!();
+            run.Log($"mended {action.Finding.Code} of {action.Finding.Subject}");
+            return new StoreRepair(action.Finding.Code, action.Finding.Subject, true, $"Done: {action.Text}.");
+        }
+        catch (Exception error) when (error is IOException or SnapshotException or UnauthorizedAccessException)
+        {
+            return new StoreRepair(action.Finding.Code, action.Finding.Subject, false, $"{action.Finding.Message} It could not be mended: {error.Message}");
+        }
+    }
+
+    private List<Action> Find()
+    {
+        var findings = new StoreTest(Context, RunOptions.Default).Run();
+        if (findings.Count == 0) return [];
+        var layers = Catalog.Layers.All().FindAll(l => l.State != LayerState.Pending);
+        var files = Storage.Survey(searchIn);
+        return [.. findings.Where(f => f.Code != "LayerUnneeded").GroupBy(f => (f.Subject, f.Code)).Select(g => g.First()).Select(f => For(f, layers, files))
+            .GroupBy(a => (a.Finding.Subject, a.Text)).Select(g => g.First())];
+    }
+
+    private Action For(StoreFinding finding, List<LayerRow> layers, IReadOnlyList<FoundLayer> files)
+    {
+        var layer = layers.Find(l => l.Location == finding.Subject);
+        switch (finding.Code)
+        {
+            case "StablePathWrong":
+                var volume = Catalog.Volumes.FindByName(finding.Subject)!;
+                return new Action(finding, PlanAction.Mend, $"let the stable path of volume '{volume.Name}' lead to its head", () => Storage.Publish(volume.Name, Catalog.Layers.Get(volume.HeadId).File));
+            case "FileUnknown":
+                return new Action(finding, PlanAction.Quarantine, $"take '{finding.Subject}' into quarantine", () => Storage.Quarantine(finding.Subject));
+            case "LayerMissing" or "LayerExchanged" or "LayerUnreadable" when layer is not null && Elsewhere(layer, files) is { } found:
+                return new Action(finding, PlanAction.Mend, $"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () =>
+                {
+                    Storage.PutBack(found.Location, layer.File);
+                    TakeFacts(layer);
+                });
+            case "LayerDamaged" or "LayerLeaks" when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
+                return new Action(finding, PlanAction.Mend, $"repair '{finding.Subject}': {repair}", () =>
+                {
+                    Storage.Repair(layer.File);
+                    TakeFacts(layer);
+                });
+            case "LayerBaseWrong" or "LayerWithoutIdentity" when layer is not null && CanRename(layer, layers, files):
+                return new Action(finding, PlanAction.Mend, $"let '{finding.Subject}' name its base and itself as the catalog does", () =>
+                {
+                    Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value)));
+                    TakeFacts(layer);
+                });
+            default:
+                return new Action(finding, PlanAction.Update, finding.Message, null);
+        }
+    }
+
+    /// <summary>The same layer by its own identity, in another place, where it is not the layer of that place.</summary>
+    private static FoundLayer? Elsewhere(LayerRow layer, IReadOnlyList<FoundLayer> files) =>
+        files.FirstOrDefault(f => f.Identity?.Layer == layer.Uid && f.Location != layer.Location && f.Error is null);
+
+    /// <summary>The base that the catalog says must be there and be the one, or the layer would read other data than before.</summary>
+    private bool CanRename(LayerRow layer, List<LayerRow> layers, IReadOnlyList<FoundLayer> files)
+    {
+        if (files.FirstOrDefault(f => f.Location == layer.Location) is not { Error: null } self) return false;
+        if (self.Identity is { } identity && identity.Layer != layer.Uid) return false;
+        if (layers.Find(l => l.Id == layer.ParentId) is not { } parent) return layer.ParentId is null && self.Backing is null;
+        return parent.External ? Storage.Measure(parent.File) is not null : files.FirstOrDefault(f => f.Location == parent.Location)?.Identity?.Layer == parent.Uid;
+    }
+
+    /// <summary>A frozen layer is guarded again, and known as it is now.</summary>
+    private void TakeFacts(LayerRow layer)
+    {
+        if (layer.State != LayerState.Frozen) return;
+        if (!layer.External) Storage.SetFrozen(layer.File, true);
+        var facts = LayerFiles.Measure(Storage, layer);
+        Context.Database.Write(() => Catalog.Layers.SetFacts(layer.Id, facts));
+    }
+
+    private sealed record Action(StoreFinding Finding, PlanAction Kind, string Text, System.Action? Do);
+}
+
+/// <summary>Deletes what repairs took into quarantine.</summary>
+internal sealed class EmptyQuarantine(EngineContext context) : Command<long>(context)
+{
+    protected override IReadOnlyCollection<LockKey> Locks() => [];
+
+    protected override OperationPlan Plan()
+    {
+        var files = Storage.Survey([]).Where(f => f.Location.StartsWith("quarantine/", StringComparison.Ordinal)).ToList();
+        return new OperationPlan
+        {
+            Kind = OperationKind.Repair,
+            Target = Context.Store,
+            Summary = string.Create(CultureInfo.InvariantCulture, $"Delete the {files.Count} files in the quarantine of store '{Context.Store}'."),
+            Steps = [.. files.Select(f => new PlanStep(PlanAction.DeleteFile, f.Location, $"delete '{f.Location}'"))],
+            Lost = [.. files.Select(f => $"'{f.Location}'{(f.Identity is { } i ? $", once a layer of volume '{i.VolumeName}'" : "")}")],
+        };
+    }
+
+    protected override long Execute(OperationPlan plan, RunOptions options) => Storage.EmptyQuarantine();
+}
