@@ -7,7 +7,8 @@ Run it with PowerShell 7.6 or later; build/pwsh brings one where there is none: 
 Build assembles the module in out/SnapshotTools. Test builds and runs every test project. Demo builds and runs the demonstration.
 Bench builds and measures it against what people use today, and writes a table, JSON and a plot to out/bench; it takes a quarter of an hour.
 Docs adds missing cmdlets and parameters to docs/cmdlets. Package builds and packs out/SnapshotTools-VERSION.zip.
-Clean deletes what the tasks made.
+Torture builds and runs the tests of reliability again and again with other seeds, for as many minutes as -Minutes says; a failure
+prints its seed and how to run it again. Clean deletes what the tasks made.
 .PARAMETER Configuration
 Debug or Release.
 .PARAMETER Quick
@@ -16,10 +17,12 @@ With Bench: smaller and fewer measurements, in under three minutes.
 With Bench: only the rows whose name begins with this or matches this pattern, such as snapshot/4 or copy/*; 'micro' measures single methods only.
 .PARAMETER Image
 With Demo: a disk image of your own to show it on. It is only read.
+.PARAMETER Minutes
+With Torture: how long.
 #>
 [CmdletBinding()]
 param(
-    [ValidateSet('Build', 'Test', 'Bench', 'Demo', 'Docs', 'Package', 'Clean')]
+    [ValidateSet('Build', 'Test', 'Bench', 'Demo', 'Docs', 'Package', 'Torture', 'Clean')]
     [string] $Task = 'Build',
 
     [ValidateSet('Debug', 'Release')]
@@ -29,7 +32,10 @@ param(
 
     [string] $Filter,
 
-    [string] $Image
+    [string] $Image,
+
+    [ValidateRange(1, 100000)]
+    [int] $Minutes = 10
 )
 
 Set-StrictMode -Version Latest
@@ -93,6 +99,12 @@ function Invoke-PackageTask {
     if (Test-Path $package) { Remove-Item $package }
     [IO.Compression.ZipFile]::CreateFromDirectory($moduleFolder, $package, 'Optimal', $true)
     Write-Host $package
+}
+
+function Invoke-TortureTask {
+    Invoke-BuildTask
+    & "$root/build/Torture.ps1" -Configuration $Configuration -Minutes $Minutes -Results "$out/torture-results"
+    exit $LASTEXITCODE
 }
 
 function Invoke-CleanTask {

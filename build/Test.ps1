@@ -68,13 +68,7 @@ function Invoke-TestProject([IO.FileInfo] $Project) {
     $count
 }
 
-# The tests of reliability append to one file what they tried: a figure's name and a count on each line.
-function Show-Figure {
-    if (-not (Test-Path $env:SNAPSHOTTOOLS_FIGURES)) { return }
-    Import-Csv $env:SNAPSHOTTOOLS_FIGURES -Delimiter "`t" -Header Name, Count | Group-Object Name | Sort-Object Name | ForEach-Object {
-        Write-Host "tried $(($_.Group | Measure-Object Count -Sum).Sum) $($_.Name)"
-    }
-}
+. "$PSScriptRoot/Figures.ps1"
 
 Install-TestTool
 if (Test-Path $Results) { Remove-Item -Recurse -Force $Results }

@@ -34,6 +34,7 @@ public static class EmbeddedStore
         if (!IsStore(files, layout))
             throw new SnapshotException(ErrorIds.StoreNotFound, ErrorKind.NotFound,
                 $"There is no store in '{layout.Directory}'. Make one: Initialize-SnapshotStore '{layout.Directory}'; or name another with -Store or SNAPSHOTTOOLS_STORE.", layout.Directory);
+        RequireNoLinks(files, layout);
         if (files.Stat(layout.Files.Locks) is null) MakeLocks(files, layout);
         var storage = new LayerStorage(files, layout);
         try
@@ -109,6 +110,15 @@ public static class EmbeddedStore
     /// <summary>There is no catalog, but what only a store has.</summary>
     private static bool HasLostCatalog(IFileSystem files, StoreLayout layout) => !IsStore(files, layout)
         && files.Stat(layout.Layers)?.Kind == FileKind.Directory && (files.Stat(layout.Files.Ledger) is not null || files.List(layout.Layers).Any());
+
+    /// <summary>Nothing of a store's own may lead elsewhere; whoever planted a link there wants what is written through it.</summary>
+    private static void RequireNoLinks(IFileSystem files, StoreLayout layout)
+    {
+        string[] own = [.. layout.Folders, layout.Quarantine, layout.Files.Catalog + "-wal", layout.Files.Catalog + "-shm", layout.Files.Locks, layout.Files.Ledger];
+        if (own.FirstOrDefault(p => files.Stat(p)?.Kind == FileKind.Link) is { } link)
+            throw new SnapshotException(ErrorIds.NotAStore, ErrorKind.Conflict,
+                $"'{link}' is a link, and nothing of a store's own may lead elsewhere, so the store is not opened. If you moved a part of the store, move the whole store instead; else find out who put the link there, and remove it.", link);
+    }
 
     private static void MakeLocks(IFileSystem files, StoreLayout layout)
     {

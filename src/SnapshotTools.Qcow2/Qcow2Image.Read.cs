@@ -25,6 +25,7 @@ public sealed partial class Qcow2Image
     public IEnumerable<MapExtent> Map(long offset, long count)
     {
         GuestRange.Check(this, offset, count);
+        RequireDistinctTables();
         return Merge(offset, offset + count, NextOfChain);
     }
 
@@ -32,12 +33,14 @@ public sealed partial class Qcow2Image
     public IEnumerable<MapExtent> MapLayer(long offset, long count)
     {
         GuestRange.Check(this, offset, count);
+        RequireDistinctTables();
         return Merge(offset, offset + count, NextOfLayer);
     }
 
     /// <summary>What this layer holds by itself.</summary>
     public LayerUsage GetUsage()
     {
+        RequireDistinctTables();
         long data = 0, zero = 0, compressed = 0, host = 0, lastCluster = -1;
         foreach (MapExtent extent in MapLayer(0, VirtualSize))
         {
@@ -56,6 +59,20 @@ public sealed partial class Qcow2Image
             lastCluster = last;
         }
         return new LayerUsage(data, zero, compressed, host);
+    }
+
+    /// <summary>No image names one L2 table for two places of the disk. One that a stranger made, with millions of them, would be walked for hours.</summary>
+    private void RequireDistinctTables()
+    {
+        _gate.EnterReadLock();
+        try
+        {
+            _layer.Map.RequireDistinctTables();
+        }
+        finally
+        {
+            _gate.ExitReadLock();
+        }
     }
 
     /// <summary>The guest's view, made when first needed: a layer that is only part of a chain needs none.</summary>
@@ -125,6 +142,8 @@ public sealed partial class Qcow2Image
     }
 
     int ILayer.UnitBits => _layer.UnitBits;
+
+    int ILayer.ClusterBits => _layer.ClusterBits;
 
     Run ILayer.Next(long offset, long max) => _layer.Next(offset, max);
 

@@ -133,10 +133,30 @@ public sealed partial class Qcow2Image
     private WritableTables BeginChange()
     {
         if (!CanWrite) throw new Qcow2Exception(Qcow2ErrorCode.ReadOnly, Path, $"'{Path}' was opened for reading only.");
-        _tables ??= new WritableTables(_file, _header, _layer, _options.CacheBytes / 2);
+        if (_tables is null)
+        {
+            RequireWhole();
+            _tables = new WritableTables(_file, _header, _layer, _options.CacheBytes / 2);
+        }
         _tables.Prepare();
         _unflushed = true;
         return _tables;
+    }
+
+    /// <summary>Refuses a file whose end was cut off: new data would be put there, and what is missing would read as zeroes from then on.</summary>
+    private void RequireWhole()
+    {
+        long length = _file.Length, missing = _layer.Geometry.ClusterOf(length + _layer.Geometry.ClusterSize - 1);
+        // Only counts for clusters past the end, which a crash may leave too, make it worth a look at all tables.
+        if (!new RefcountStore(_file, Header, _layer.Geometry).HasCountsFrom(missing)) return;
+        for (long at = 0; at < VirtualSize;)
+        {
+            Run run = _layer.Next(at, Math.Min(VirtualSize - at, MapStep));
+            bool isCut = (run.Kind == ExtentKind.Compressed && run.Host >= length) || (run.Kind == ExtentKind.Data && _layer.Geometry.ClusterOf(run.Host + run.Count - 1) >= missing);
+            if (isCut)
+                throw new Qcow2Exception(Qcow2ErrorCode.Truncated, Path, $"'{Path}' was cut short: it ends at {length}, before data of the disk at {Math.Max(run.Host, length)}. It is not written to. Put the whole file back.");
+            at += run.Count;
+        }
     }
 
     private void FlushChanges()

@@ -45,6 +45,8 @@ public sealed class RawImage : IDiskImage, ILayer
 
     int ILayer.UnitBits => Limits.MaxClusterBits;
 
+    int ILayer.ClusterBits => Limits.MaxClusterBits;
+
     /// <inheritdoc/>
     public void Read(long offset, Span<byte> buffer)
     {

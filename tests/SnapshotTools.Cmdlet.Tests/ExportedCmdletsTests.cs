@@ -79,7 +79,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
     [Fact]
     public void The_silent_have_PassThru() => Assert.Equal(
         ["Copy-VmInstance", "Copy-Volume", "Initialize-SnapshotStore", "New-VmInstance", "New-VmSnapshot", "New-VmTemplate", "New-VmVolume", "New-VolumeSnapshot", "Optimize-SnapshotStore",
-         "Resume-SnapshotOperation", "Stop-SnapshotOperation", "Suspend-SnapshotOperation"],
+         "Repair-SnapshotStore", "Resume-SnapshotOperation", "Stop-SnapshotOperation", "Suspend-SnapshotOperation"],
         Texts("Get-Command -Module SnapshotTools -ParameterName WhatIf | Where-Object { -not $_.Parameters.ContainsKey('PassThru') } | % Name | Sort-Object"));
 
     [Fact]

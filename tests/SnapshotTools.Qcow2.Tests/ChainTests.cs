@@ -1,3 +1,5 @@
+using SnapshotTools.Qcow2.Tests.Hostile;
+using SnapshotTools.Testing;
 using SnapshotTools.Testing.Files;
 using Xunit;
 
@@ -44,6 +46,27 @@ public sealed class ChainTests
         int depth = 1;
         for (IDiskImage? below = top.Backing; below is not null; below = (below as Qcow2Image)?.Backing) depth++;
         Assert.Equal(Length, depth);
+    }
+
+    /// <summary>Only a stranger makes an image whose neighbouring clusters are one and the same compressed data.</summary>
+    [ToolFact("qemu-img", "qemu-io")]
+    public void Twins_of_one_compressed_cluster_are_read_through_a_chain()
+    {
+        ImageBytes twins = SampleImages.Get("plain");
+        long first = SampleImages.Compressed, second = first + twins.ClusterSize;
+        twins.SetU64(twins.L2Place(second), twins.U64(twins.L2Place(first)));
+        var files = new MemoryFileSystem();
+        files.CreateDirectory("/d");
+        using (var file = files.Create("/d/0")) file.Write(0, twins.Bytes);
+        using Qcow2Image top = Qcow2Image.Create(files, "/d/1", Layer(1, SampleImages.VirtualSize) with { Open = Trusted });
+
+        byte[] content = new byte[(2 * twins.ClusterSize) + 100];
+        top.Read(first - 50, content);
+
+        Assert.All(content[50..^50], b => Assert.Equal(1, b));
+        var extents = top.Map(first, 2 * twins.ClusterSize).ToList();
+        Assert.Equal([twins.ClusterSize, twins.ClusterSize], extents.Select(e => (int)e.Count));
+        Assert.All(extents, e => Assert.Equal((ExtentKind.Compressed, 1, true), (e.Kind, e.Layer, e.HostOffset > 0)));
     }
 
     [Fact]

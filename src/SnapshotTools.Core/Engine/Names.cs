@@ -21,6 +21,7 @@ internal static class Names
             _ when name[0] == '-' => "begins with '-', which commands take for a parameter",
             _ when Guid.TryParse(name, out _) => "looks like an id",
             _ when name.Any(c => c is '/' or '\\' or ':' or '*' or '?' or '[' or ']' or '"' or '<' or '>' or '|' or '`') => "has one of / \\ : * ? [ ] \" < > | `",
+            _ when name.EnumerateRunes().Contains(Rune.ReplacementChar) => "has half a character in it",
             _ when name.Any(IsInvisible) => "has a control, line-breaking or direction-changing character",
             _ when Encoding.UTF8.GetByteCount(name) > 240 => "is longer than 240 bytes in UTF-8",
             _ => null,
@@ -30,11 +31,13 @@ internal static class Names
     }
 
     /// <summary>A name as a message may show it: no control characters, not endless.</summary>
-    public static string Shown(string? name)
+    public static string Shown(string? name) => name is null ? "" : Printable(name, 80);
+
+    /// <summary>A text that a terminal shows as it is: nothing in it moves the cursor, changes a direction or hides; and it is not endless.</summary>
+    public static string Printable(string text, int maxLength)
     {
-        if (name is null) return "";
-        string safe = string.Concat(name.Select(c => IsInvisible(c) ? '\uFFFD' : c));
-        return safe.Length <= 80 ? safe : safe[..77] + "...";
+        string safe = text.Length > maxLength ? text[..(maxLength - 3)] + "..." : text;
+        return safe.Any(IsInvisible) ? string.Concat(safe.Select(c => IsInvisible(c) ? '\uFFFD' : c)) : safe;
     }
 
     /// <summary>Whether a text is meant as a pattern.</summary>

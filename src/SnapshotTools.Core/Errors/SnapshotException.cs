@@ -33,8 +33,10 @@ public enum ErrorKind
 /// cause and the next step, and the object it is about.
 /// </summary>
 public class SnapshotException(string errorId, ErrorKind kind, string message, object? target = null, string? recommendedAction = null, Exception? cause = null)
-    : Exception(message, cause)
+    : Exception(Engine.Names.Printable(message, SnapshotException.MaxLength), cause)
 {
+    private const int MaxLength = 1500;
+
     /// <summary>One id for one cause; see <see cref="ErrorIds"/>.</summary>
     public string ErrorId { get; } = errorId;
 

@@ -72,6 +72,12 @@ internal sealed class BackingMap
         }
         if (run.Kind == ExtentKind.Unallocated) return run;
         owner = found;
+        if (run.Kind == ExtentKind.Compressed)
+        {
+            // Two neighbours may have one and the same entry, which a page cannot tell from one cluster.
+            int bits = _layers[found].ClusterBits;
+            run = run with { Host = CompressedRange.FromEntry(run.Descriptor, bits).Offset, Count = Math.Min(run.Count, (((offset >> bits) + 1) << bits) - offset) };
+        }
         long end = _ends[found];
         if (offset >= end) return new Run(ExtentKind.Unallocated, run.Count);
         return run with { Count = Math.Min(run.Count, end - offset) };

@@ -12,6 +12,9 @@ internal interface ILayer
     /// <summary>log2 of the smallest unit that it allocates by itself.</summary>
     int UnitBits { get; }
 
+    /// <summary>log2 of its clusters: a compressed one is read by itself.</summary>
+    int ClusterBits { get; }
+
     /// <summary>How the bytes from an offset on are held, at most <paramref name="max"/> of them.</summary>
     Run Next(long offset, long max);
 

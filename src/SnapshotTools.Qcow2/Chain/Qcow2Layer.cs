@@ -31,6 +31,8 @@ internal sealed class Qcow2Layer : ILayer
 
     public int UnitBits => Geometry.SubclusterBits;
 
+    public int ClusterBits => Geometry.ClusterBits;
+
     public Run Next(long offset, long max) => Map.Next(offset, max);
 
     /// <inheritdoc/>

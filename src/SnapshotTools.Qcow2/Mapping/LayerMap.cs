@@ -19,6 +19,7 @@ internal sealed class LayerMap
     private readonly int _maxSlots;
     private readonly Dictionary<long, L2Slice> _dirty = [];
     private L2Slice?[] _slots = [];
+    private bool _areTablesDistinct;
 
     public LayerMap(IBlockFile file, Qcow2Header header, Geometry geometry, long cacheBytes)
     {
@@ -51,6 +52,21 @@ internal sealed class LayerMap
     public long SliceEnd(long offset) => ((offset >> _coverageBits) + 1) << _coverageBits;
 
     public int L1Index(long offset) => (int)(offset >> _geometry.L2CoverageBits);
+
+    /// <summary>Refuses a layer whose L1 table names one L2 table twice.</summary>
+    /// <exception cref="Qcow2Exception"><see cref="Qcow2ErrorCode.InvalidTable"/></exception>
+    public void RequireDistinctTables()
+    {
+        if (_areTablesDistinct) return;
+        var seen = new HashSet<long>();
+        for (int i = 0; i < L1.Entries; i++)
+        {
+            long table = L2Format.HostOffset(L1[i]);
+            if (table == 0 || seen.Add(table)) continue;
+            throw new Qcow2Exception(Qcow2ErrorCode.InvalidTable, _file.Path, $"In '{_file.Path}' the L1 table names the L2 table at {table} for two places of the disk. The image is damaged.");
+        }
+        _areTablesDistinct = true;
+    }
 
     /// <summary>How the bytes from an offset on are held: as many as are held alike, at most <paramref name="max"/>.</summary>
     public Run Next(long offset, long max)

@@ -74,6 +74,18 @@ internal sealed class RefcountStore
         return block;
     }
 
+    /// <summary>Whether a cluster from this one on has a count.</summary>
+    public bool HasCountsFrom(long cluster)
+    {
+        for (int index = BlockOf(cluster); index < _table.Length; index++)
+        {
+            if (_table[index] == 0 || _table[index] >= (ulong)_file.Length) continue;
+            for (int entry = index == BlockOf(cluster) ? EntryOf(cluster) : 0; entry < 1 << _geometry.RefcountBlockBits; entry++)
+                if (Find(index)!.Get(entry) != 0) return true;
+        }
+        return false;
+    }
+
     /// <summary>Makes an empty block in a cluster that it counts itself, so that no other block need be changed before it is used.</summary>
     public RefcountBlock Add(int index, long cluster)
     {

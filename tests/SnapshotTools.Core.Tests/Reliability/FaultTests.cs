@@ -15,7 +15,7 @@ namespace SnapshotTools.Core.Tests.Reliability;
 [Trait("Category", "Torture")]
 public sealed class FaultTests(ITestOutputHelper output) : IDisposable
 {
-    private const int FaultsPerOperation = 48;
+    private const int FaultsPerOperation = 30;
     private static readonly FaultKind[] Kinds = [FaultKind.InputOutput, FaultKind.NoSpace, FaultKind.ReadOnly, FaultKind.TooManyFiles];
 
     // When the sync of a new size fails nobody knows which size is on the disk; the catalog follows what the image says. A clone is there

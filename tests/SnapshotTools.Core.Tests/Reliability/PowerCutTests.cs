@@ -16,7 +16,7 @@ namespace SnapshotTools.Core.Tests.Reliability;
 [Trait("Category", "Torture")]
 public sealed class PowerCutTests(ITestOutputHelper output) : IDisposable
 {
-    private const int StatesPerOperation = 70;
+    private const int StatesPerOperation = 50;
     private const string Journal = "catalog.sqlite-wal";
 
     private readonly StoreScenario _scenario = new();

@@ -42,7 +42,9 @@ public sealed class GuardedFileSystem(IFileSystem inner, params string[] allowed
 
     private IFileSystem Guard(string path)
     {
-        if (!allowed.Contains(path)) _attempts.Add(path);
+        // A name that ends with a slash allows all that is below it.
+        if (!allowed.Any(a => a == path || (a.EndsWith('/') && (path + "/").StartsWith(a, StringComparison.Ordinal) && !path.Contains("..", StringComparison.Ordinal))))
+            lock (_attempts) _attempts.Add(path);
         return inner;
     }
 }

@@ -238,7 +238,20 @@ public sealed record HostileImage(string Class, string Name, Func<MemoryFileSyst
         // The map and the check must not take time or memory by what is merely claimed.
         yield return new(Kind, "sparse file of 16 TiB with the largest L1 table, all hole", () => Sparse(9, 4 << 20, []), "repair", null);
         yield return new(Kind, "sparse file of 16 TiB, one L2 table, entries all over it", () => Sparse(9, 4 << 20, [.. Enumerable.Range(0, 64).Select(n => ImageBytes.Copied | ((ulong)(n + 1) << 38))]), "check", null);
+        yield return new(Kind, "a quarter of a million times one L2 table without two entries alike", OneTableForAll, "map", Qcow2ErrorCode.InvalidTable);
         yield return new(Kind, "clusters of 2 MiB, the largest L1 table", () => Sparse(21, 4 << 20, []), "map", null);
+    }
+
+    /// <summary>Walked entry by entry it would take hours.</summary>
+    private static MemoryFileSystem OneTableForAll()
+    {
+        const int tables = 1 << 18;
+        MemoryFileSystem files = Sparse(16, tables, [.. Enumerable.Range(0, 8192).Select(n => n % 2 == 0 ? 1UL : 0)]);
+        using IBlockFile file = files.Open("/a.qcow2", FileOpenMode.ReadWrite);
+        byte[] l1 = new byte[tables * 8];
+        for (int i = 0; i < tables; i++) System.Buffers.Binary.BinaryPrimitives.WriteUInt64BigEndian(l1.AsSpan(i * 8), 1UL << 32);
+        file.Write(1L << 30, l1);
+        return files;
     }
 
     /// <summary>An enormous file with nothing in it but a header and, where entries are given, one L2 table.</summary>
