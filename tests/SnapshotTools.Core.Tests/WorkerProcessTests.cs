@@ -9,6 +9,7 @@ using Xunit.Abstractions;
 namespace SnapshotTools.Core.Tests;
 
 /// <summary>Workers as processes of their own, killed at random moments of a copy.</summary>
+[Trait("Category", "Torture")]
 public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
 {
     private const long DiskSize = 4L << 30;
@@ -60,6 +61,7 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(1, _store.Engine.Volumes.Get("data-copy").ChainLength);
         Assert.Equal(1, _store.Engine.Volumes.Get("data").ChainLength);
         _store.AssertClean(layers: 2);
+        Effort.Count("kills", kills);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kills} kills, {reads} reads; the last run went on at {first >> 20} of {DataChunks} MiB"));
     }
 
@@ -128,10 +130,4 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
     {
         public void Report(OperationProgress value) => report(value);
     }
-}
-
-/// <summary>This test assembly as a program of its own.</summary>
-internal static class ChildProcess
-{
-    public static int Main(string[] arguments) => arguments is ["work", var store] ? WorkerProcessTests.Work(store) : 2;
 }

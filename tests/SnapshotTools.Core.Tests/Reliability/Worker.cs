@@ -26,6 +26,7 @@ internal static partial class Worker
             Import(into, arguments[2..]);
             return 0;
         }
+        if (arguments is ["work", var copies]) return WorkerProcessTests.Work(copies);
         if (arguments is not ["work", var store, var id, var seed, var seconds]) return 2;
         try
         {
