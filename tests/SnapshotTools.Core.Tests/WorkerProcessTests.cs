@@ -10,6 +10,7 @@ namespace SnapshotTools.Core.Tests;
 
 /// <summary>Workers as processes of their own, killed at random moments of a copy.</summary>
 [Trait("Category", "Torture")]
+[Collection("Processes")]
 public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
 {
     private const long DiskSize = 4L << 30;

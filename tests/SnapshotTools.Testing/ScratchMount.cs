@@ -50,7 +50,8 @@ public sealed class ScratchMount : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Tool.TryRun("umount", [Path]);
+        // What a failing test left open must not hide why it failed.
+        if (Tool.TryRun("umount", [Path]).ExitCode != 0) Tool.TryRun("umount", ["-l", Path]);
         _folder.Dispose();
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Data.Sqlite;
 using SnapshotTools.IO;
+using SQLitePCL;
 
 namespace SnapshotTools.Core.Catalog;
 
@@ -14,7 +15,7 @@ internal sealed class Database : IDisposable
 
     private readonly SqliteConnection _connection;
     private readonly Dictionary<string, SqliteCommand> _commands = [];
-    private SqliteTransaction? _transaction;
+    private bool _inTransaction;
     private bool _isRelaxed;
 
     /// <summary>Is told of each write transaction that was committed, and whether it was waited for to be durable; for tests of crashes.</summary>
@@ -64,7 +65,7 @@ internal sealed class Database : IDisposable
     /// </summary>
     public T Write<T>(Func<T> work, bool durable = true)
     {
-        if (_transaction is not null) return work();
+        if (_inTransaction) return work();
         if (_isRelaxed == durable)
         {
             Pragma(durable ? "synchronous=FULL" : "synchronous=NORMAL");
@@ -72,9 +73,10 @@ internal sealed class Database : IDisposable
         }
         try
         {
-            _transaction = _connection.BeginTransaction(deferred: false);
+            Begin("BEGIN IMMEDIATE");
             T result = work();
-            _transaction.Commit();
+            Run("COMMIT");
+            _inTransaction = false;
             Committed?.Invoke(durable);
             return result;
         }
@@ -84,8 +86,7 @@ internal sealed class Database : IDisposable
         }
         finally
         {
-            _transaction?.Dispose();
-            _transaction = null;
+            End();
         }
     }
 
@@ -95,10 +96,10 @@ internal sealed class Database : IDisposable
     /// <summary>Runs <paramref name="work"/> on one view of the catalog.</summary>
     public T Read<T>(Func<T> work)
     {
-        if (_transaction is not null) return work();
+        if (_inTransaction) return work();
         try
         {
-            _transaction = _connection.BeginTransaction(deferred: true);
+            Begin("BEGIN");
             return work();
         }
         catch (SqliteException error)
@@ -107,8 +108,7 @@ internal sealed class Database : IDisposable
         }
         finally
         {
-            _transaction?.Dispose();
-            _transaction = null;
+            End();
         }
     }
 
@@ -173,10 +173,26 @@ internal sealed class Database : IDisposable
         _connection.Dispose();
     }
 
-    private void Pragma(string pragma)
+    private void Begin(string statement)
+    {
+        Run(statement);
+        _inTransaction = true;
+    }
+
+    /// <summary>Takes back what was not committed. SQLite may have done so itself, when the disk was full; SqliteTransaction does not look and fails then.</summary>
+    private void End()
+    {
+        if (!_inTransaction) return;
+        _inTransaction = false;
+        if (raw.sqlite3_get_autocommit(_connection.Handle) == 0) Run("ROLLBACK");
+    }
+
+    private void Pragma(string pragma) => Run("PRAGMA " + pragma);
+
+    private void Run(string statement)
     {
         using var command = _connection.CreateCommand();
-        command.CommandText = "PRAGMA " + pragma;
+        command.CommandText = statement;
         command.ExecuteNonQuery();
     }
 
@@ -189,7 +205,6 @@ internal sealed class Database : IDisposable
             for (int i = 0; i < values.Length; i++) command.Parameters.Add(new SqliteParameter(string.Create(CultureInfo.InvariantCulture, $"?{i + 1}"), null));
             _commands.Add(sql, command);
         }
-        command.Transaction = _transaction;
         for (int i = 0; i < values.Length; i++) command.Parameters[i].Value = ToDatabase(values[i]);
         return command;
     }

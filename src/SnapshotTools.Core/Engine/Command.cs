@@ -10,6 +10,9 @@ namespace SnapshotTools.Core.Engine;
 /// <typeparam name="TResult">What the run gives back.</typeparam>
 internal abstract class Command<TResult>(EngineContext context)
 {
+    private const int PlanAttempts = 6;
+    private static readonly TimeSpan BetweenPlans = TimeSpan.FromMilliseconds(20);
+
     protected EngineContext Context { get; } = context;
 
     protected StoreCatalog Catalog => Context.Catalog;
@@ -17,7 +20,21 @@ internal abstract class Command<TResult>(EngineContext context)
     protected IStoragePlane Storage => Context.Storage;
 
     /// <summary>Plans, and gives what runs the plan.</summary>
-    public PlannedOperation<TResult> Prepare() => new(Context.Database.Read(() => Checked(Plan)), Run);
+    public PlannedOperation<TResult> Prepare()
+    {
+        // Nothing is locked while it is planned: another process may merge away a layer that this view of the catalog still has.
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return new PlannedOperation<TResult>(Context.Database.Read(() => Checked(Plan)), Run);
+            }
+            catch (SnapshotException error) when (attempt < PlanAttempts && (error.ErrorId == ErrorIds.LayerDamaged || error.InnerException is FileNotFoundException))
+            {
+                Thread.Sleep(BetweenPlans);
+            }
+        }
+    }
 
     /// <summary>What must not change or be used by another operation meanwhile.</summary>
     protected abstract IReadOnlyCollection<LockKey> Locks();

@@ -8,6 +8,7 @@ namespace SnapshotTools.Core.Tests.Reliability;
 
 /// <summary>Many processes at one store, left alone or killed at any moment: no update is lost, nobody waits for ever, and the store tests clean.</summary>
 [Trait("Category", "Torture")]
+[Collection("Processes")]   // two such at once would take the processors from each other
 public sealed class ManyHands(ITestOutputHelper output) : IDisposable
 {
     /// <summary>How many VMs the workers share.</summary>
