@@ -137,13 +137,22 @@ internal sealed class Database : IDisposable
     /// <summary>All rows of a query.</summary>
     public List<T> Query<T>(string sql, Func<RowReader, T> map, params object?[] values)
     {
+        RowReader row = default;
+        return QueryAny(sql, reader => row = new RowReader(reader), _ => map(row), values);
+    }
+
+    /// <summary>All rows of a query whose columns the caller does not know.</summary>
+    public List<T> QueryAny<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values) => QueryAny(sql, _ => { }, map, values);
+
+    private List<T> QueryAny<T>(string sql, Action<SqliteDataReader> begin, Func<SqliteDataReader, T> map, object?[] values)
+    {
         var command = Bind(sql, values);
         return Guard(() =>
         {
             var rows = new List<T>();
             using var reader = command.ExecuteReader();
-            var row = new RowReader(reader);
-            while (reader.Read()) rows.Add(map(row));
+            begin(reader);
+            while (reader.Read()) rows.Add(map(reader));
             return rows;
         });
     }

@@ -87,12 +87,12 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     private LedgerRow RowOf(string table, string key)
     {
         string expression = LedgerTables.All.First(t => t.Name == table).Key;
-        return database.Single($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression == "{0}.id" ? "CAST(?1 AS INTEGER)" : "?1")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key)
+        return database.QueryAny($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression == "{0}.id" ? "CAST(?1 AS INTEGER)" : "?1")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
             ?? new LedgerRow(table, key, null);
     }
 
     private List<LedgerRow> RowsOf(string table, string key) =>
-        database.Query($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
+        database.QueryAny($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
             new LedgerRow(table, Convert.ToString(r.GetValue(0), CultureInfo.InvariantCulture)!, ValuesOf(table, r)));
 
     /// <summary>A layer that is not committed yet is nobody's.</summary>
