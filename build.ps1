@@ -13,6 +13,8 @@ prints its seed and how to run it again. Clean deletes what the tasks made.
 Debug or Release.
 .PARAMETER Quick
 With Bench: smaller and fewer measurements, in under three minutes.
+.PARAMETER UpdateDocs
+With Bench: puts the tables and the plot into docs/performance.md.
 .PARAMETER Filter
 With Bench: only the rows whose name begins with this or matches this pattern, such as snapshot/4 or copy/*; 'micro' measures single methods only.
 .PARAMETER Image
@@ -29,6 +31,8 @@ param(
     [string] $Configuration = 'Release',
 
     [switch] $Quick,
+
+    [switch] $UpdateDocs,
 
     [string] $Filter,
 
@@ -71,7 +75,8 @@ function Invoke-BenchTask {
     Invoke-BuildTask
     $program = @("$root/tests/SnapshotTools.Benchmarks/bin/$Configuration/net10.0/SnapshotTools.Benchmarks.dll", '--out', "$out/bench")
     if ($Quick) { $program += '--quick' }
-    if ($Filter -ne 'micro') { Invoke-Native dotnet ($program + ($Filter ? @('--filter', $Filter) : @())) }
+    $docs = $UpdateDocs ? @('--docs', "$root/docs/performance.md") : @()
+    if ($Filter -ne 'micro') { Invoke-Native dotnet ($program + $docs + ($Filter ? @('--filter', $Filter) : @())) }
     if ($Filter -in '', 'micro') { Invoke-Native dotnet ($program + '--micro') }
 }
 

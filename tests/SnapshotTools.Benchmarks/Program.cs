@@ -5,11 +5,11 @@ using SnapshotTools.Benchmarks.Rows;
 namespace SnapshotTools.Benchmarks;
 
 /// <summary>
-/// The benchmark as a program: [--quick | --smoke] [--filter PATTERN] [--out FOLDER] [--work FOLDER] [--list] [--micro].
+/// The benchmark as a program: [--quick | --smoke] [--filter PATTERN] [--out FOLDER] [--work FOLDER] [--list] [--micro] [--docs FILE].
 /// </summary>
 internal static class Program
 {
-    private sealed record Options(Scale Scale, string? Filter, string Out, string? Work, bool List, bool Micro);
+    private sealed record Options(Scale Scale, string? Filter, string Out, string? Work, bool List, bool Micro, string? Docs);
 
     public static int Main(string[] arguments)
     {
@@ -40,7 +40,9 @@ internal static class Program
             var machine = Machine.Describe(work);
             var results = Runner.Run(rows, options.Scale, work, text => Console.Error.WriteLine(text), row => Console.WriteLine(ConsoleTable.Of(row)));
             machine = machine with { Load = $"{machine.Load} before, {Machine.LoadNow()} after" };
-            new Report(started, options.Scale, command, machine, results).Save(options.Out);
+            var report = new Report(started, options.Scale, command, machine, results);
+            report.Save(options.Out);
+            if (options.Docs is not null) report.PutInto(options.Docs);
             int goals = results.Sum(r => r.Goals.Count), reached = results.Sum(r => r.Goals.Count(g => g.IsReached));
             Console.WriteLine($"{results.Count} rows, {reached} of {goals} goals reached. Written: {Path.Combine(options.Out, "results.md")}, .json, .svg");
         }
@@ -52,7 +54,7 @@ internal static class Program
 
     private static Options? Parse(string[] arguments)
     {
-        var options = new Options(Scale.Full, null, Path.Combine("out", "bench"), null, false, false);
+        var options = new Options(Scale.Full, null, Path.Combine("out", "bench"), null, false, false, null);
         for (int i = 0; i < arguments.Length; i++)
         {
             string? value = i + 1 < arguments.Length ? arguments[i + 1] : null;
@@ -64,9 +66,10 @@ internal static class Program
                 case "--micro": options = options with { Micro = true }; break;
                 case "--filter" when value is not null: options = options with { Filter = value }; i++; break;
                 case "--out" when value is not null: options = options with { Out = value }; i++; break;
+                case "--docs" when value is not null: options = options with { Docs = value }; i++; break;
                 case "--work" when value is not null: options = options with { Work = value }; i++; break;
                 default:
-                    Console.Error.WriteLine($"'{arguments[i]}' is not known. There are: --quick, --smoke, --filter PATTERN, --out FOLDER, --work FOLDER, --list, --micro.");
+                    Console.Error.WriteLine($"'{arguments[i]}' is not known. There are: --quick, --smoke, --filter PATTERN, --out FOLDER, --work FOLDER, --list, --micro, --docs FILE.");
                     return null;
             }
         }

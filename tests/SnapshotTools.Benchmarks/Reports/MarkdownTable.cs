@@ -22,7 +22,7 @@ internal static class MarkdownTable
         Line(text, $"|---|---|---|---|---|---|---|");
         foreach (var row in report.Rows.Where(r => r.Ours is not null)) Summary(text, row);
         Line(text, $"");
-        Line(text, $"## Every contender");
+        Line(text, $"### Every contender");
         Line(text, $"");
         Line(text, $"Medians, with half of the distance between the quartiles.");
         Line(text, $"");
@@ -51,7 +51,7 @@ internal static class MarkdownTable
         var lines = rows.SelectMany(r => r.Lines.Select(l => $"- `{r.Id}`: {l}")).ToList();
         if (lines.Count == 0) return;
         Line(text, $"");
-        Line(text, $"## {title}");
+        Line(text, $"### {title}");
         Line(text, $"");
         foreach (string line in lines) Line(text, $"{line}");
     }

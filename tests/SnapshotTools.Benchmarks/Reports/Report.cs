@@ -24,6 +24,17 @@ public sealed record Report(
         File.WriteAllText(Path.Combine(folder, "results.svg"), RatioPlot.Of(this));
     }
 
+    /// <summary>Puts the tables into a page, between its two marks, and the plot beside it.</summary>
+    public void PutInto(string page)
+    {
+        const string begin = "<!-- results begin -->", end = "<!-- results end -->";
+        string text = File.ReadAllText(page);
+        int from = text.IndexOf(begin, StringComparison.Ordinal), to = text.IndexOf(end, StringComparison.Ordinal);
+        if (from < 0 || to < from) throw new InvalidDataException($"'{page}' has no place for results: the marks {begin} and {end}.");
+        File.WriteAllText(page, $"{text[..(from + begin.Length)]}\n\n{MarkdownTable.Of(this)}\n{text[to..]}");
+        File.WriteAllText(Path.ChangeExtension(page, ".svg"), RatioPlot.Of(this));
+    }
+
     /// <summary>The run as JSON, for comparing runs over time.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 

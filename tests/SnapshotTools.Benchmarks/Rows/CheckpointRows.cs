@@ -57,7 +57,7 @@ internal static class CheckpointRows
         using var guest = new BenchGuest(run.Folder, disks: 1, ram);
         guest.FillMemory(used);
         List<Figures> all = [New("checkpoint, memory in the background", Role.Ours), New("QMP snapshot-save", Role.Peer), New("stop, migrate to a file, cont", Role.Peer)];
-        int rounds = run.Scale.Pick(5, 3, 1);
+        int rounds = run.Scale.Pick(4, 3, 1);
         for (int i = 0; i < rounds; i++)
         {
             Take(guest, all[0], () => Ours(guest));

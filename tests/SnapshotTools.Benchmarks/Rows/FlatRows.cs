@@ -35,7 +35,7 @@ internal static class FlatRows
         plain.NewVm("vm", 1, 20 * GiB);
         store.NewVm("vm", 1, c.Size);
         if (c.Fill is not null) store.Write("vm-0", c.Fill);
-        PeerDisks? peer = c.StoreSnapshots > 0 ? null : new PeerDisks(run.File("peer"), 1, c.Size, c.Fill);
+        PeerDisks? peer = c.StoreSnapshots > 0 || c.Id is "0.5GiB" or "8GiB" ? null : new PeerDisks(run.File("peer"), 1, c.Size, c.Fill);
         for (int i = 0; i < c.Snapshots; i++)
         {
             store.Snapshot("vm");

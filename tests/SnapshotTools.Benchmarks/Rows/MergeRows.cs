@@ -18,7 +18,7 @@ internal static class MergeRows
     private static void Merge(RowRun run, bool down)
     {
         RowRun.Require("qemu-img", "cp");
-        long changed = run.Scale.Pick(1024, 128, 4) * MiB, other = 2 * changed, size = 20L << 30;
+        long changed = run.Scale.Pick(1024, 128, 4) * MiB, other = changed * 5 / 4 / (4 * MiB) * (4 * MiB), size = 20L << 30;
         string ours = run.File("store"), peer = run.File("peer");
         Directory.CreateDirectory(peer);
         using (var store = new BenchStore(ours))
@@ -49,7 +49,7 @@ internal static class MergeRows
                 : Contender.Timed("qemu-img rebase", Role.Peer, () => Peer.Run("qemu-img", "rebase", "-f", "qcow2", "-F", "qcow2", "-b", Path.Combine(work, "bottom.qcow2"), Path.Combine(work, "top.qcow2")),
                     before: () => { Copy(peer); Relink(middle, bottom); Relink(top, middle); }, after: Delete),
         ];
-        run.Measure(run.Scale.Pick(5, 3, 1), run.Scale.Pick(1, 1, 0), contenders);
+        run.Measure(3, run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.3, down ? "`qemu-img commit`" : "`qemu-img rebase`");
         Copy(ours);
         using (engine = EmbeddedStore.Open(work))

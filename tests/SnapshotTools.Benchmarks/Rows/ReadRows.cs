@@ -31,7 +31,7 @@ internal static class ReadRows
             Contender.Timed("qemu-img bench -d 1, as many in strides", Role.Peer, () => Peer.Run("qemu-img", "bench", "-f", "qcow2", "-c", count.ToString(CultureInfo.InvariantCulture), "-d", "1", "-s", "4096", "-S", "1118208", top)),
         ];
         if (layers > 1) contenders.Add(Contender.Timed("our reader, 1 layer", Role.Reference, () => ReadAll(one, offsets)));
-        run.Measure(run.Scale.Pick(7, 3, 1), 1, contenders);
+        run.Measure(run.Scale.Pick(5, 3, 1), 1, contenders);
         run.GoalFaster(1, "the better of the two");
         if (layers < 128) return;
         double part = run.Best(Role.Reference) / run.Best(Role.Ours);

@@ -16,7 +16,7 @@ internal static class SessionRows
         {
             var (pwsh, module) = Checkout();
             string empty = MakeEmptyModule(run.File("Empty"));
-            run.Measure(run.Scale.Pick(15, 5, 1), 1,
+            run.Measure(run.Scale.Pick(9, 5, 1), 1,
                 InPwsh("Import-Module SnapshotTools", Role.Ours, pwsh, $"Import-Module '{module}'", ""),
                 InPwsh("Import-Module of a binary module with nothing in it", Role.Reference, pwsh, $"Import-Module '{empty}'", ""));
             double more = run.Best(Role.Ours) - run.Best(Role.Reference);
@@ -30,7 +30,7 @@ internal static class SessionRows
                 store.NewVm("vm", 2, 1 << 30);
                 for (int i = 0; i < 5; i++) store.Snapshot("vm");
             }
-            run.Measure(run.Scale.Pick(15, 5, 1), 1,
+            run.Measure(run.Scale.Pick(9, 5, 1), 1,
                 InPwsh("Get-VmSnapshot, first", Role.Ours, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'"),
                 InPwsh("Get-VmSnapshot, second", Role.Aside, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'; $null = Get-VmSnapshot -Store '{run.File("store")}'"));
             run.GoalAtMost(0.050);
@@ -44,7 +44,7 @@ internal static class SessionRows
             {
                 filled.AddOthers(vms, 100);
                 Contender engine = Contender.Timed("the engine alone, in a session", Role.Aside, () => filled.Engine.Snapshots.Find(new SnapshotQuery()));
-                run.Measure(run.Scale.Pick(7, 3, 1), 2,
+                run.Measure(run.Scale.Pick(5, 3, 1), 1,
                     engine,
                     InPwsh("Get-VmSnapshot, in a session", Role.Ours, pwsh, list, $"Import-Module '{module}'; {list}; {list}; {list}"),
                     InPwsh("Get-VmSnapshot, the first of a session", Role.Aside, pwsh, list, $"Import-Module '{module}'"));

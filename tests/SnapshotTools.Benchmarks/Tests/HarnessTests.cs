@@ -84,6 +84,12 @@ public class HarnessTests(ITestOutputHelper output)
         string markdown = File.ReadAllText(folder.File("results.md"));
         Assert.Contains("| work <&\\| | 1.00 ms ±0 % | 4.00 ms (qemu <x>) | 4.00× |", markdown);
         Assert.Contains("`live/1`: no virsh", markdown);
+        File.WriteAllText(folder.File("page.md"), "before\n<!-- results begin -->\nold\n<!-- results end -->\nafter\n");
+        again.PutInto(folder.File("page.md"));
+        string page = File.ReadAllText(folder.File("page.md"));
+        Assert.StartsWith("before\n<!-- results begin -->\n\nMeasured on 1970-01-01", page);
+        Assert.EndsWith("\n<!-- results end -->\nafter\n", page);
+        Assert.DoesNotContain("old\n", page);
         var plot = System.Xml.Linq.XDocument.Load(folder.File("results.svg"));
         Assert.Contains("snapshot/1", plot.Root!.Value);
     }
