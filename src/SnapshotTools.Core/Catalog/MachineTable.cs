@@ -44,7 +44,26 @@ internal sealed class MachineTable(Database database)
 
     public void Disconnect(long vmId) => database.Execute("DELETE FROM connected WHERE vm_id = ?1", vmId);
 
-    public void Delete(long id) => database.Execute("DELETE FROM vm WHERE id = ?1", id);
+    /// <summary>The file of a VM's firmware variables; null while it has none of its own.</summary>
+    public string? Firmware(long vmId) => database.Single("SELECT location FROM firmware WHERE vm_id = ?1", r => r.GetString(0), vmId);
+
+    /// <summary>The file of the firmware variables of a VM's snapshot.</summary>
+    public string? FirmwareOfSnapshot(long snapshotId) => database.Single("SELECT location FROM firmware WHERE vm_snapshot_id = ?1", r => r.GetString(0), snapshotId);
+
+    public void SetFirmware(long vmId, string location)
+    {
+        database.Execute("DELETE FROM firmware WHERE vm_id = ?1", vmId);
+        database.Execute("INSERT INTO firmware(vm_id, location) VALUES(?1, ?2)", vmId, location);
+    }
+
+    public void SetFirmwareOfSnapshot(long snapshotId, string location) => database.Execute("INSERT INTO firmware(vm_snapshot_id, location) VALUES(?1, ?2)", snapshotId, location);
+
+    public void Delete(long id)
+    {
+        database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_id = ?1", id);
+        database.Execute("DELETE FROM firmware WHERE vm_id = ?1", id);
+        database.Execute("DELETE FROM vm WHERE id = ?1", id);
+    }
 
     public List<AttachmentRow> Attachments(long vmId) => database.Query(
         $"SELECT {AttachmentRow.Columns} FROM attachment a JOIN volume v ON v.id = a.volume_id WHERE a.vm_id = ?1 ORDER BY a.position", AttachmentRow.Read, vmId);

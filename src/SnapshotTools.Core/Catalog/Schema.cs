@@ -94,6 +94,11 @@ internal static class Schema
         """,
 
         LedgerTables.Migration(),
+
+        """
+        -- the firmware's variables of VMs and of their snapshots, each a file of its own
+        CREATE TABLE firmware(vm_id INTEGER UNIQUE REFERENCES vm(id) ON DELETE CASCADE, vm_snapshot_id INTEGER UNIQUE, location TEXT NOT NULL);
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

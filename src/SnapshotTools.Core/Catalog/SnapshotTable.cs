@@ -45,6 +45,8 @@ internal sealed class SnapshotTable(Database database)
         database.Execute("UPDATE vm_snapshot SET parent_id = ?2 WHERE parent_id = ?1", s.Id, s.ParentId);
         database.Execute("UPDATE vm SET present_id = ?2 WHERE present_id = ?1", s.Id, s.ParentId);
         database.Execute("UPDATE volume_snapshot SET vm_snapshot_id = NULL WHERE vm_snapshot_id = ?1", s.Id);
+        database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
+        database.Execute("DELETE FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
         database.Execute("DELETE FROM vm_snapshot WHERE id = ?1", s.Id);
     }
 

@@ -115,6 +115,35 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task Firmware_variables_are_the_vms_own_and_part_of_its_snapshots()
+    {
+        await Task.Yield();
+        PrepareVm();
+        string code = new[] { "/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin" }.First(File.Exists), template = _folder.File("vars.fd");
+        File.WriteAllBytes(template, [.. Enumerable.Repeat((byte)1, 64 << 10)]);
+        _engine.Machines.Set("web01", new VmChanges { Firmware = code, FirmwareVariables = template }).Run();
+        _engine.Machines.Start("web01", paused: true).Run();
+        string own = Assert.Single(Directory.GetFiles(_folder.File("store/memory")));
+        _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "live" }).Run();
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        // As the firmware would: first a boot entry, and later another one.
+        void Write(byte value)
+        {
+            using var file = File.OpenWrite(own);
+            file.WriteByte(value);
+        }
+        Write(2);
+        _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "two" }).Run();
+        Write(3);
+        _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "two", KeepBackup = true }).Run();
+        byte[] Firsts() => [.. Directory.GetFiles(_folder.File("store/memory")).Select(f => File.ReadAllBytes(f)[0]).Order()];
+        Assert.Equal([1, 2, 2, 3], Firsts());    // live, two, the present, and the backup
+        Assert.All(File.ReadAllBytes(template), b => Assert.Equal(1, b));
+        foreach (var snapshot in _engine.Snapshots.Find(new SnapshotQuery())) _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = snapshot.Name }).Run();
+        Assert.Equal([2], Firsts());
+    }
+
+    [GuestFact]
     public async Task A_session_that_dies_after_the_switch_loses_nothing()
     {
         PrepareVm();

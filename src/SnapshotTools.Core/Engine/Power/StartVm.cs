@@ -48,7 +48,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         }
         if (context.Compute?.LastWords(vm.Uid) is { } words) options.Warn?.Invoke($"VM '{vm.Name}' had ended by itself before; the hypervisor's last words were: '{words}'.");
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
-        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
+        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
         options.Log?.Invoke($"VM '{vm.Name}' {(memory is null ? "was started" : "goes on from its memory")}");
         // The memory was of that one moment; from now on the disks move on without it.

@@ -65,9 +65,12 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.
         using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
         string? memory = request.Memory ? Storage.NewMemoryLocation(snapshot.Uid) : null;
+        string? variables = FirmwareFiles.Of(Context, _vm);
+        string? ofSnapshot = variables is null ? null : Storage.NewMemoryLocation(Guid.CreateVersion7());
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>
         {
             heads.Register(id);
+            if (ofSnapshot is not null) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), ofSnapshot);
             if (memory is not null) Catalog.Layers.InsertPendingMemory(id, snapshot.Uid, memory);
         });
         try
@@ -77,6 +80,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             run.Cancellation.ThrowIfCancellationRequested();
             if (machine is not null) snapshot = new LiveSnapshot(Context, request, run).Take(machine, heads, snapshot, memory);
             else run.BeginPoint().Dispose();
+            if (ofSnapshot is not null) FirmwareFiles.Copy(Context, variables!, ofSnapshot);
             var facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
             run.Commit(() =>
             {
@@ -88,6 +92,11 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
                 }
                 heads.Commit();
                 if (memory is not null) Catalog.Layers.KeepPendingMemory(memory);
+                if (ofSnapshot is not null)
+                {
+                    Catalog.Layers.KeepPendingMemory(ofSnapshot);
+                    Catalog.Machines.SetFirmwareOfSnapshot(snapshotId, ofSnapshot);
+                }
                 Catalog.Machines.SetPresent(_vm.Id, snapshotId);
             });
         }

@@ -229,8 +229,16 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         var heads = new NewHeads(Context);
         for (int i = 0; i < _parts.Count; i++) heads.Add(volumes[i], Catalog.Layers.Get(_parts[i].LayerId), Context.IdentityOf(_parts[i]));
 
-        run.Register(heads.Register);
+        bool isWhole = _parts.Count == Catalog.Snapshots.OfVmSnapshot(_snapshot.Id).Count;
+        string? ofSnapshot = isWhole ? Catalog.Machines.FirmwareOfSnapshot(_snapshot.Id) : null;
+        string? variables = ofSnapshot is null ? null : Storage.NewMemoryLocation(Guid.CreateVersion7());
+        run.Register(id =>
+        {
+            heads.Register(id);
+            if (variables is not null) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), variables);
+        });
         heads.Create();
+        if (variables is not null) FirmwareFiles.Copy(Context, ofSnapshot!, variables);
         run.Log($"{_parts.Count} new heads are durable");
         if (_keepBackup) Storage.MakeDurable([.. replaced.Select(l => l.File)]);
         var facts = replaced.ConvertAll(l => LayerFiles.Measure(Storage, l));
@@ -248,7 +256,8 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
             }
             if (!_keepBackup)
                 for (int i = 0; i < volumes.Count; i++) _collecting.DropDeleted(_collecting.PlanAround(volumes[i].Id, [replaced[i].Id]));
-            if (_parts.Count == Catalog.Snapshots.OfVmSnapshot(_snapshot.Id).Count)
+            if (variables is not null) Adopt(variables);
+            if (isWhole)
             {
                 Catalog.Machines.SetPresent(_vm.Id, _snapshot.Id);
                 Catalog.Machines.SetMemory(_vm.Id, _snapshot.Memory);
@@ -264,6 +273,19 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
             heads.Publish();
         });
         run.Log("the stable paths lead to the new heads");
+    }
+
+    /// <summary>The VM gets the snapshot's firmware variables; its own go to the backup, if that stays.</summary>
+    private void Adopt(string variables)
+    {
+        Catalog.Layers.KeepPendingMemory(variables);
+        if (Catalog.Machines.Firmware(_vm.Id) is { } old)
+        {
+            var backup = _keepBackup ? Catalog.Snapshots.OfVm(_vm.Id).FindLast(s => s.IsBackup && s.CreatedAt >= _startedAt.AddTicks(-1)) : null;
+            if (backup is not null && Catalog.Machines.FirmwareOfSnapshot(backup.Id) is null) Catalog.Machines.SetFirmwareOfSnapshot(backup.Id, old);
+            else Catalog.Layers.AddGarbage(old);
+        }
+        Catalog.Machines.SetFirmware(_vm.Id, variables);
     }
 
     /// <summary>The restore failed for good. Nothing was switched: the present is what it was.</summary>
