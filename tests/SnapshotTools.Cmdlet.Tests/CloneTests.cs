@@ -69,6 +69,19 @@ public sealed class CloneTests : ModuleTest
     }
 
     [Fact]
+    public void Clones_hang_from_their_snapshot_and_removal_flattens_or_defers()
+    {
+        Run("New-VmSnapshot web01 a; New-VmSnapshot web01 b; Get-VmSnapshot web01 a | Copy-Volume -Name 'c-*' -Linked");
+        Assert.Contains("⤷ c-web01-root (linked clone)", Run("Get-VmSnapshot web01 -Tree").Text, StringComparison.Ordinal);
+        Fail("HasDependants", "Remove-VmSnapshot web01 a -Force");
+        Fail("InvalidArgument", "Remove-VmSnapshot web01 a -Force -Flatten -Defer");
+        Run("Remove-VmSnapshot web01 a -Force -Flatten");
+        Assert.Equal([""], Texts("\"$((Get-VmVolume c-web01-root).LinkedTo)\""));
+        Run("Copy-Volume c-web01-root d -Linked; Remove-VmVolume c-web01-root -Force -Defer; Remove-VmVolume d -Force");
+        Assert.Equal(["true"], Texts("Optimize-SnapshotStore | Out-Null; Test-SnapshotStore -Quiet"));
+    }
+
+    [Fact]
     public void A_worker_copies_behind_the_session_and_is_told_what_to_do()
     {
         Run("""

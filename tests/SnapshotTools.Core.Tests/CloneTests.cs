@@ -1,3 +1,5 @@
+using SnapshotTools.Testing;
+
 namespace SnapshotTools.Core.Tests;
 
 /// <summary>Clones of volumes: usable at once, of one instant, filled behind, and independent in the end.</summary>
@@ -255,6 +257,100 @@ public sealed class CloneTests : IDisposable
         foreach (var vm in Engine.Machines.Find()) Engine.Machines.Remove(vm.Name, true, true).Run();
         Engine.Templates.Remove("debian").Run();
         _store.AssertClean(layers: 0);
+    }
+
+    [Fact]
+    public void Dependants_are_named_and_stand_in_the_way()
+    {
+        _store.NewVm("web01", "os");
+        _store.Write("os", 0, 200_000, 1);
+        var snapshot = _store.Snapshot("web01", "a");
+        Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"), new CloneSource("os", snapshot.Volumes[0].Id, "c2"));
+
+        Assert.Equal(["c1", "c2"], Engine.Volumes.Get("os").LinkedClones);
+        Assert.Equal("os", Engine.Volumes.Get("c1").LinkedTo);
+        Assert.Equal(["c1", "c2"], Engine.Snapshots.Get("web01", "a").LinkedClones);
+        Assert.Equal(["c1", "c2"], Engine.VolumeSnapshots.Get("os", "a").LinkedClones);
+        var error = Assert.Throws<SnapshotException>(() => Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a" }));
+        Assert.Equal(ErrorIds.HasDependants, error.ErrorId);
+        Assert.Contains("'c1', 'c2'", error.Message, StringComparison.Ordinal);
+        Assert.Contains("-Flatten", error.Message, StringComparison.Ordinal);
+        Assert.Contains("-Defer", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_deferred_removal_ends_with_the_last_clone()
+    {
+        _store.NewVm("web01", "os");
+        _store.Write("os", 0, 200_000, 1);
+        _store.Snapshot("web01", "a");
+        _store.Write("os", 0, 100_000, 2);
+        string then = _store.Hash("os");
+        Clone(linked: true, new CloneSource("os", null, "c1"), new CloneSource("os", null, "c2"));
+        Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a", Dependants = DependantAction.Defer }).Run();
+        Engine.Machines.Remove("web01", false, false).Run();
+
+        Engine.Volumes.Remove("os", false, DependantAction.Defer).Run();
+
+        Assert.Empty(Engine.Volumes.Find("os*"));
+        Assert.Equal([then, then], new[] { _store.Hash("c1"), _store.Hash("c2") });
+        _store.NewVolume("os");   // the name is free
+        Engine.Volumes.Remove("os", false).Run();
+        Engine.Optimize().Run();
+        _store.AssertClean();
+        Engine.Volumes.Remove("c1", false).Run();
+        Assert.Equal(then, _store.Hash("c2"));
+        Engine.Volumes.Remove("c2", false).Run();
+        _store.AssertClean(layers: 0);
+    }
+
+    [Fact]
+    public void Flattening_first_leaves_independent_clones()
+    {
+        _store.NewVolume("os");
+        _store.Write("os", 0, 200_000, 1);
+        Clone(linked: true, new CloneSource("os", null, "c1"));
+        _store.Write("c1", 100_000, 50_000, 2);
+        Engine.VolumeSnapshots.Create("c1", "s", null, false).Run();
+        _store.Write("c1", 0, 1000, 3);
+        string now = _store.Hash("c1"), then = TestStore.HashFile(Engine.VolumeSnapshots.Get("c1", "s").Path);
+        Clone(linked: true, new CloneSource("os", null, "c2"));
+        string other = _store.Hash("c2");
+
+        Engine.Volumes.Remove("os", false, DependantAction.Flatten).Run();
+
+        Assert.Equal((now, then, other), (_store.Hash("c1"), TestStore.HashFile(Engine.VolumeSnapshots.Get("c1", "s").Path), _store.Hash("c2")));
+        Assert.Null(Engine.Volumes.Get("c1").LinkedTo);
+        Engine.Optimize().Run();
+        _store.AssertClean(layers: 3);
+    }
+
+    [ToolFact("qemu-img")]
+    public void A_full_copy_compares_equal_for_images_of_every_kind()
+    {
+        string raw = _store.File("disk.raw");
+        byte[] bytes = new byte[4 << 20];
+        new Random(3).NextBytes(bytes.AsSpan(1 << 20, 700_000));
+        bytes.AsSpan(3 << 20, 100_000).Fill(7);
+        File.WriteAllBytes(raw, bytes);
+        string[][] kinds =
+        [
+            ["compat=0.10"], ["compat=1.1"], ["cluster_size=512"], ["cluster_size=2M"], ["refcount_bits=1"], ["refcount_bits=64"], ["extended_l2=on,cluster_size=128k"],
+            ["compression_type=zlib", "-c"], ["compression_type=zstd", "-c"], ["lazy_refcounts=on"], ["preallocation=metadata"],
+        ];
+        for (int i = 0; i < kinds.Length; i++)
+        {
+            string image = _store.File($"k{i}.qcow2");
+            Tool.Run("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", "-o", kinds[i][0], .. kinds[i][1..], raw, image]);
+            Engine.Volumes.Create(new NewVolumeRequest { Name = $"k{i}", ImagePath = image, Adopt = true }).Run();
+            _store.Write($"k{i}", 2 << 20, 5000, (byte)i);
+            Engine.Operations.Run([Clone(linked: false, new CloneSource($"k{i}", null, $"copy{i}")).Copies[0].Id]);
+            var copy = Engine.Volumes.Get($"copy{i}");
+            Assert.Equal(1, copy.ChainLength);
+            Tool.Run("qemu-img", ["compare", "-f", "qcow2", "-F", "qcow2", Engine.Volumes.Get($"k{i}").Path, copy.Path]);
+            Tool.Run("qemu-img", ["check", "-f", "qcow2", copy.Path]);
+        }
+        _store.AssertClean();
     }
 
     public void Dispose() => _store.Dispose();

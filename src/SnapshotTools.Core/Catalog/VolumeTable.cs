@@ -6,17 +6,23 @@ internal sealed class VolumeTable(Database database)
     public VolumeRow Get(long id) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id = ?1", VolumeRow.Read, id)
         ?? throw new SnapshotException(ErrorIds.VolumeNotFound, ErrorKind.NotFound, "The volume was removed in the meantime.");
 
-    public VolumeRow? FindByName(string name) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.name = ?1", VolumeRow.Read, name);
+    public VolumeRow? FindByName(string name) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.name = ?1 AND v.is_removed = 0", VolumeRow.Read, name);
 
-    public VolumeRow? FindById(Guid uid) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.uid = ?1", VolumeRow.Read, uid);
+    public VolumeRow? FindById(Guid uid) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.uid = ?1 AND v.is_removed = 0", VolumeRow.Read, uid);
 
-    public List<VolumeRow> All() => database.Query($"SELECT {VolumeRow.Columns} FROM volume v ORDER BY v.name", VolumeRow.Read);
+    public List<VolumeRow> All() => database.Query($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.is_removed = 0 ORDER BY v.name", VolumeRow.Read);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM volume");
+    public long Count() => database.Scalar<long>("SELECT count(*) FROM volume WHERE is_removed = 0");
 
     public long Insert(Guid uid, string name, long size, int clusterSize, long headId, string? adoptedFrom, string? description) => database.Insert(
         "INSERT INTO volume(uid, name, size, cluster_size, head_id, adopted_from, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         uid, name, size, clusterSize, headId, adoptedFrom, description, DateTimeOffset.UtcNow);
+
+    /// <summary>Those that were removed, and whose layers linked clones still need.</summary>
+    public List<long> Removed() => database.Query("SELECT id FROM volume WHERE is_removed = 1", r => r.GetInt64(0));
+
+    /// <summary>Takes a volume out of sight; its name is free.</summary>
+    public void SetRemoved(long id) => database.Execute("UPDATE volume SET is_removed = 1, name = name || ' (removed, ' || uid || ')', present_id = NULL WHERE id = ?1", id);
 
     public void SetHead(long id, long headId) => database.Execute("UPDATE volume SET head_id = ?2 WHERE id = ?1", id, headId);
 

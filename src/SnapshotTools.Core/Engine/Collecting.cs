@@ -80,6 +80,7 @@ internal sealed class Collecting(EngineContext context)
     /// <summary>Deletes the files that the catalog has forgotten.</summary>
     public void DeleteGarbage()
     {
+        Volumes.RemovedVolumes.Sweep(context);
         var locations = Layers.Garbage();
         if (locations.Count == 0) return;
         context.Storage.Delete(locations);

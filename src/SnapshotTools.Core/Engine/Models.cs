@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine;
@@ -32,6 +33,7 @@ internal static class Models
         IsBackup = row.IsBackup,
         IsCurrent = vm.PresentId == row.Id,
         Volumes = volumes,
+        LinkedClones = [.. volumes.SelectMany(v => v.LinkedClones).Distinct()],
         SizeBytes = volumes.Sum(v => v.SizeBytes) + row.MemoryBytes,
         MemorySizeBytes = row.MemoryBytes,
         PauseDuration = row.Pause,
@@ -59,6 +61,7 @@ internal static class Models
         VirtualSizeBytes = layer.Size,
         SizeBytes = layer.Allocated,
         Path = context.Storage.PathOf(layer.File),
+        LinkedClones = Dependants.OfLayer(context, layer),
         IsCurrent = volume.PresentId == row.Id,
     };
 
@@ -114,6 +117,8 @@ internal static class Models
             ChainLength = chain.Count,
             SnapshotCount = snapshotCount,
             AttachedTo = attachedTo,
+            LinkedClones = Dependants.OfVolume(context, row.Id),
+            LinkedTo = chain.Find(l => l.VolumeId != row.Id) is { VolumeId: { } baseId } ? context.Catalog.Volumes.Get(baseId).Name : null,
             AdoptedFrom = row.AdoptedFrom,
             Description = row.Description,
             CreatedAt = row.CreatedAt,

@@ -54,6 +54,9 @@ public sealed record VmSnapshot
     /// <summary>Its volume snapshots, in the VM's order.</summary>
     public required IReadOnlyList<VolumeSnapshot> Volumes { get; init; }
 
+    /// <summary>Names of the volumes that are linked clones of it: they lie on its layers.</summary>
+    public IReadOnlyList<string> LinkedClones { get; init; } = [];
+
     /// <summary>Bytes on disk of the layers (and memory) that end in this snapshot: what was written since the one before it.</summary>
     public required long SizeBytes { get; init; }
 
@@ -102,6 +105,9 @@ public sealed record VolumeSnapshot
 
     /// <summary>Bytes on disk of the layer that ends in this snapshot.</summary>
     public required long SizeBytes { get; init; }
+
+    /// <summary>Names of the volumes that are linked clones of it: they lie on its layer.</summary>
+    public IReadOnlyList<string> LinkedClones { get; init; } = [];
 
     /// <summary>The frozen layer's file: to be read by any tool, written by none.</summary>
     public required string Path { get; init; }

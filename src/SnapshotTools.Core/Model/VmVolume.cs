@@ -39,6 +39,12 @@ public sealed record VmVolume
     /// <summary>Names of the VMs that it is attached to.</summary>
     public required IReadOnlyList<string> AttachedTo { get; init; }
 
+    /// <summary>Names of the volumes that are linked clones of it: they lie on its layers.</summary>
+    public IReadOnlyList<string> LinkedClones { get; init; } = [];
+
+    /// <summary>The volume that it is a linked clone of, or null when it owns all of its data.</summary>
+    public string? LinkedTo { get; init; }
+
     /// <summary>The image outside of the store that it was adopted from, which stays its base.</summary>
     public string? AdoptedFrom { get; init; }
 

@@ -77,3 +77,16 @@ public sealed record VmCloneResult(IReadOnlyList<VmInstance> Vms, CloneResult Cl
 /// <param name="Template">The template.</param>
 /// <param name="Clones">Its volumes and the operations that copy their data.</param>
 public sealed record TemplateResult(VmTemplate Template, CloneResult Clones);
+
+/// <summary>What becomes of linked clones when the volume or snapshot that they lie on is removed.</summary>
+public enum DependantAction
+{
+    /// <summary>They stand in the way.</summary>
+    Refuse,
+
+    /// <summary>It is removed for its users now; the layers that they need go with the last of them.</summary>
+    Defer,
+
+    /// <summary>They are made independent first, which copies their data.</summary>
+    Flatten,
+}

@@ -234,6 +234,9 @@ public sealed record RemoveSnapshotRequest
 
     /// <summary>Forgets the VM snapshot and leaves its volume snapshots.</summary>
     public bool MetadataOnly { get; init; }
+
+    /// <summary>What becomes of linked clones that lie on it.</summary>
+    public DependantAction Dependants { get; init; }
 }
 
 /// <summary>Changes to a snapshot's description, tags and expiry. What is null stays.</summary>

@@ -1,5 +1,6 @@
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Snapshots;
 
 namespace SnapshotTools.Core;
@@ -48,7 +49,15 @@ public sealed class SnapshotService
     public PlannedOperation<VmInstance> Restore(RestoreRequest request) => new RestoreVmSnapshot(_context, request).Prepare();
 
     /// <summary>Removes snapshots; gives back what they were.</summary>
-    public PlannedOperation<IReadOnlyList<VmSnapshot>> Remove(RemoveSnapshotRequest request) => new RemoveVmSnapshot(_context, request).Prepare();
+    public PlannedOperation<IReadOnlyList<VmSnapshot>> Remove(RemoveSnapshotRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        var removal = new RemoveVmSnapshot(_context, request).Prepare();
+        if (request.Dependants != DependantAction.Flatten) return removal;
+        var clones = _context.Database.Read(() => RemoveVmSnapshot.Doomed(_context, request).SelectMany(s => _context.Catalog.Snapshots.OfVmSnapshot(s.Id))
+            .SelectMany(p => Dependants.OfLayer(_context, _context.Catalog.Layers.Get(p.LayerId))).Distinct().ToList());
+        return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVmSnapshot(_context, request with { Dependants = DependantAction.Refuse }).Prepare());
+    }
 
     /// <summary>Renames a snapshot.</summary>
     public PlannedOperation<VmSnapshot> Rename(string vm, string snapshot, string newName) => new ChangeVmSnapshot(_context, vm, snapshot, newName, new SnapshotChanges()).Prepare();

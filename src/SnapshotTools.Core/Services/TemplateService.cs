@@ -47,14 +47,16 @@ public sealed class TemplateService
 
     /// <summary>Removes a template with its volumes; gives back what it was.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>: linked clones need it.</exception>
-    public PlannedOperation<VmTemplate> Remove(string nameOrId)
+    public PlannedOperation<VmTemplate> Remove(string nameOrId, DependantAction dependants = DependantAction.Refuse)
     {
         var (row, model) = _context.Database.Read(() =>
         {
             var found = Resolve(nameOrId);
             return (found, ToModel(found));
         });
-        var removal = new RemoveVm(_context, row.Uid.ToString(), removeVolumes: true, removeSnapshots: true, isTemplate: true).Prepare();
+        PlannedOperation<VmInstance> Removal(bool allowClones) => new RemoveVm(_context, row.Uid.ToString(), removeVolumes: true, removeSnapshots: true, isTemplate: true, allowClones).Prepare();
+        var removal = Removal(dependants != DependantAction.Refuse);
+        if (dependants == DependantAction.Flatten) removal = FlattenVolumes.Before(_context, model.LinkedClones, removal, () => Removal(allowClones: false));
         return new PlannedOperation<VmTemplate>(removal.Plan, (_, options) =>
         {
             removal.Run(options);

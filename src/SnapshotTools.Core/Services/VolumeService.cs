@@ -37,7 +37,13 @@ public sealed class VolumeService
     public PlannedOperation<VmVolume> Resize(string volume, long newSize, bool allowShrink) => new ResizeVolume(_context, volume, newSize, allowShrink).Prepare();
 
     /// <summary>Removes a volume; gives back what it was.</summary>
-    public PlannedOperation<VmVolume> Remove(string volume, bool removeSnapshots) => new RemoveVolume(_context, volume, removeSnapshots).Prepare();
+    public PlannedOperation<VmVolume> Remove(string volume, bool removeSnapshots, DependantAction dependants = DependantAction.Refuse)
+    {
+        var removal = new RemoveVolume(_context, volume, removeSnapshots, dependants != DependantAction.Refuse).Prepare();
+        if (dependants != DependantAction.Flatten) return removal;
+        var clones = _context.Database.Read(() => Dependants.OfVolume(_context, _context.ResolveVolume(volume).Id));
+        return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolume(_context, volume, removeSnapshots).Prepare());
+    }
 
     /// <summary>Copies what a volume, or a snapshot of it, reads as into a new file; gives back its path.</summary>
     public PlannedOperation<string> Export(string volume, string? snapshot, string path, ImageFileFormat format) => new ExportVolume(_context, volume, snapshot, path, format).Prepare();

@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Engine;
+using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.VolumeSnapshots;
 
 namespace SnapshotTools.Core;
@@ -31,5 +32,11 @@ public sealed class VolumeSnapshotService
     public PlannedOperation<VmVolume> Restore(string volume, string snapshot, bool keepBackup) => new RestoreVolumeSnapshot(_context, volume, snapshot, keepBackup).Prepare();
 
     /// <summary>Removes a snapshot that is no part of a VM snapshot; gives back what it was.</summary>
-    public PlannedOperation<VolumeSnapshot> Remove(string volume, string snapshot) => new RemoveVolumeSnapshot(_context, volume, snapshot).Prepare();
+    public PlannedOperation<VolumeSnapshot> Remove(string volume, string snapshot, DependantAction dependants = DependantAction.Refuse)
+    {
+        var removal = new RemoveVolumeSnapshot(_context, volume, snapshot, dependants != DependantAction.Refuse).Prepare();
+        if (dependants != DependantAction.Flatten) return removal;
+        var clones = _context.Database.Read(() => Dependants.OfLayer(_context, _context.Catalog.Layers.Get(_context.ResolveSnapshot(_context.ResolveVolume(volume), snapshot).LayerId)));
+        return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolumeSnapshot(_context, volume, snapshot).Prepare());
+    }
 }

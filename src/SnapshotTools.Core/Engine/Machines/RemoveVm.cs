@@ -6,7 +6,7 @@ using SnapshotTools.Core.Engine.Volumes;
 namespace SnapshotTools.Core.Engine.Machines;
 
 /// <summary>Removes a VM instance: its definition, its snapshots if that was said, and its volumes if that was said.</summary>
-internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots, bool isTemplate = false) : Command<VmInstance>(context)
+internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots, bool isTemplate = false, bool allowClones = false) : Command<VmInstance>(context)
 {
     private readonly Collecting _collecting = new(context);
     private VmRow _vm = null!;
@@ -35,13 +35,13 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             ? [.. Catalog.Machines.Attachments(_vm.Id).Where(a => Catalog.Machines.AllAttachmentsOf(a.VolumeId).Count == 1).Select(a => Catalog.Volumes.Get(a.VolumeId))]
             : [];
         var staying = _parts.Where(p => !_removed.Exists(v => v.Id == p.VolumeId)).ToList();
-        var volumes = VolumeRemoval.Plan(Context, _removed, "", removeSnapshots);
+        var volumes = VolumeRemoval.Plan(Context, _removed, "", removeSnapshots, allowClones: allowClones);
         return new OperationPlan
         {
             Kind = OperationKind.Remove,
             Target = _vm.Name,
             Summary = $"Remove {(isTemplate ? "template" : "VM instance")} '{_vm.Name}'{(removeVolumes ? " and its volumes" : ", leaving its volumes")}.",
-            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying), .. volumes.Steps],
+            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying, allowClones), .. volumes.Steps],
             Lost = [$"{(isTemplate ? "template" : "VM instance")} '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
         };
     }

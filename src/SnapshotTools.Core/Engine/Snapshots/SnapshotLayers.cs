@@ -7,13 +7,13 @@ internal static class SnapshotLayers
 {
     /// <summary>The steps that follow when these volume snapshots go.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>: a linked clone lies on one of their layers.</exception>
-    public static IEnumerable<PlanStep> DescribeRelease(EngineContext context, Collecting collecting, IReadOnlyList<VolumeSnapshotRow> doomed)
+    public static IEnumerable<PlanStep> DescribeRelease(EngineContext context, Collecting collecting, IReadOnlyList<VolumeSnapshotRow> doomed, bool allowClones = false)
     {
         var steps = new List<PlanStep>();
         foreach (var group in doomed.GroupBy(s => s.VolumeId))
         {
             var volume = context.Catalog.Volumes.Get(group.Key);
-            foreach (var snapshot in group) RequireNoClones(context, volume, snapshot);
+            if (!allowClones) foreach (var snapshot in group) RequireNoClones(context, volume, snapshot);
             var released = group.GroupBy(s => s.LayerId).Where(g => context.Catalog.Snapshots.CountOnLayer(g.Key) == g.Count()).Select(g => g.Key)
                 .Where(id => context.Catalog.Layers.Get(id).State == LayerState.Frozen).ToHashSet();
             steps.AddRange(collecting.Describe(volume.Name, collecting.PlanAfter(volume.Id, released, new HashSet<long>())));
@@ -40,6 +40,6 @@ internal static class SnapshotLayers
         var clones = context.Catalog.Layers.Children(snapshot.LayerId).Where(c => c.VolumeId is { } id && id != volume.Id).Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().ToList();
         if (clones.Count > 0)
             throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
-                $"Snapshot '{snapshot.Name}' of volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Remove {(clones.Count == 1 ? "that volume" : "those volumes")} first: Remove-VmVolume {clones[0]}", snapshot.Name);
+                $"Snapshot '{snapshot.Name}' of volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Make {(clones.Count == 1 ? "it" : "them")} independent first with -Flatten; or use -Defer, which keeps what {(clones.Count == 1 ? "it needs until it goes" : "they need until the last one goes")}.", snapshot.Name);
     }
 }

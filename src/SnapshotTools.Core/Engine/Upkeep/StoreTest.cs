@@ -10,7 +10,8 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
         var findings = new List<StoreFinding>();
         var layers = context.Catalog.Layers.All().FindAll(l => l.State != LayerState.Pending);
         var byId = layers.ToDictionary(l => l.Id);
-        var volumes = context.Catalog.Volumes.All().ToDictionary(v => v.Id);
+        var present = context.Catalog.Volumes.All();
+        var volumes = present.Concat(context.Catalog.Volumes.Removed().Select(context.Catalog.Volumes.Get)).ToDictionary(v => v.Id);
         long done = 0;
         foreach (var layer in layers)
         {
@@ -18,7 +19,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
             options.Progress?.Report(new OperationProgress("Checking layers", done++, layers.Count));
             TestLayer(layer, byId, volumes, findings);
         }
-        foreach (var volume in volumes.Values)
+        foreach (var volume in present)
             if (!context.Storage.IsPublished(volume.Name, byId[volume.HeadId].File))
                 findings.Add(new StoreFinding(FindingSeverity.Warning, "StablePathWrong", volume.Name,
                     $"The stable path '{context.Storage.PublishedPath(volume.Name)}' does not lead to the head of volume '{volume.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."));

@@ -8,7 +8,7 @@ internal static class VolumeRemoval
 {
     /// <summary>What is deleted and lost.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/> or <see cref="ErrorIds.VolumeHasSnapshots"/>.</exception>
-    public static OperationPlan Plan(EngineContext context, IReadOnlyList<VolumeRow> volumes, string summary, bool removeSnapshots, bool isDiscarded = false)
+    public static OperationPlan Plan(EngineContext context, IReadOnlyList<VolumeRow> volumes, string summary, bool removeSnapshots, bool isDiscarded = false, bool allowClones = false)
     {
         var steps = new List<PlanStep>();
         var lost = new List<string>();
@@ -16,7 +16,7 @@ internal static class VolumeRemoval
         {
             if (!isDiscarded) CopyRules.RequireNoCopy(context, volume, "removed");
             var layers = context.Catalog.Layers.OfVolume(volume.Id);
-            RequireNoClones(context, volume, layers);
+            if (!allowClones) RequireNoClones(context, volume, layers);
             var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id);
             if (snapshots.Count > 0 && !removeSnapshots)
                 throw new SnapshotException(ErrorIds.VolumeHasSnapshots, ErrorKind.Conflict,
@@ -46,10 +46,15 @@ internal static class VolumeRemoval
                 context.Catalog.Layers.AddGarbage(copy.Location);
                 context.Catalog.Copies.Delete(copy.OperationId);
             }
-            layers.ForEach(l => context.Catalog.Layers.SetParent(l.Id, null));
-            layers.ForEach(l => context.Catalog.Layers.Drop(l));
             context.Catalog.Layers.AddGarbage(context.Storage.PublishedLocation(volume.Name));
             context.Catalog.Layers.SetPublished(volume.Id);
+            if (context.Catalog.Volumes.LinkedClonesOf(volume.Id).Count > 0)
+            {
+                RemovedVolumes.Hide(context, volume);
+                continue;
+            }
+            layers.ForEach(l => context.Catalog.Layers.SetParent(l.Id, null));
+            layers.ForEach(l => context.Catalog.Layers.Drop(l));
             context.Catalog.Volumes.Delete(volume.Id);
         }
     }
@@ -60,6 +65,6 @@ internal static class VolumeRemoval
             .Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().ToList();
         if (clones.Count > 0)
             throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
-                $"Volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Remove {(clones.Count == 1 ? "that volume" : "those volumes")} first: Remove-VmVolume {clones[0]}", volume.Name);
+                $"Volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Make {(clones.Count == 1 ? "it" : "them")} independent first with -Flatten; or use -Defer, which keeps what {(clones.Count == 1 ? "it needs until it goes" : "they need until the last one goes")}.", volume.Name);
     }
 }

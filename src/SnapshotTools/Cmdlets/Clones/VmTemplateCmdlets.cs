@@ -104,6 +104,14 @@ public sealed class RemoveVmTemplate : LockingCmdlet
     [ArgumentCompleter(typeof(TemplateNameCompleter))]
     public string[]? Name { get; set; }
 
+    /// <summary>Makes linked clones independent first, which copies their data.</summary>
+    [Parameter]
+    public SwitchParameter Flatten { get; set; }
+
+    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
+    [Parameter]
+    public SwitchParameter Defer { get; set; }
+
     /// <summary>Writes the templates that were removed.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -112,6 +120,6 @@ public sealed class RemoveVmTemplate : LockingCmdlet
     protected override void ProcessItem()
     {
         foreach (string name in Name!)
-            Try(() => Change($"Removing template '{name}'", Engine.Templates.Remove(name), removed => { if (PassThru) WriteObject(removed); }), name);
+            Try(() => Change($"Removing template '{name}'", Engine.Templates.Remove(name, DependantParameters.Of(Flatten, Defer)), removed => { if (PassThru) WriteObject(removed); }), name);
     }
 }

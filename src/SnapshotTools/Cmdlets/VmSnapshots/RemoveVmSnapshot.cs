@@ -58,6 +58,14 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
     [ValidateRange(1, long.MaxValue)]
     public long MaxBytesPerSecond { get; set; }
 
+    /// <summary>Makes linked clones independent first, which copies their data.</summary>
+    [Parameter]
+    public SwitchParameter Flatten { get; set; }
+
+    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
+    [Parameter]
+    public SwitchParameter Defer { get; set; }
+
     /// <summary>Writes the snapshots that were removed.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -92,6 +100,7 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
             Snapshot = snapshot,
             IncludeChildren = IncludeChildren,
             MetadataOnly = MetadataOnly,
+            Dependants = DependantParameters.Of(Flatten, Defer),
         }), removed =>
         {
             _removed.UnionWith(removed.Select(s => s.Id));

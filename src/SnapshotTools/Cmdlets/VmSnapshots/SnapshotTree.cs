@@ -23,7 +23,10 @@ public sealed record SnapshotTreeNode
     /// <summary>Whether it is not a snapshot but the VM as it is now.</summary>
     public bool IsPresent { get; init; }
 
-    /// <summary>The snapshot; null for the present.</summary>
+    /// <summary>Whether it is a volume that is a linked clone of the snapshot above it.</summary>
+    public bool IsClone { get; init; }
+
+    /// <summary>The snapshot; null for the present and for clones.</summary>
     public VmSnapshot? Snapshot { get; init; }
 
     /// <inheritdoc/>
@@ -82,6 +85,10 @@ internal static class SnapshotTree
                 IsPresent = line.Snapshot is null,
                 Snapshot = line.Snapshot,
             };
+            foreach (string clone in line.Snapshot?.LinkedClones ?? [])
+            {
+                yield return new SnapshotTreeNode { VmName = vm.Name, Store = vm.Store, Tree = $"{line.Below}⤷ {clone} (linked clone)", Depth = line.Depth + 1, IsClone = true };
+            }
             if (line.Snapshot is { } parent) Push(parent.Id, line.Below, line.Depth + 1);
         }
     }

@@ -29,6 +29,14 @@ public sealed class RemoveVmVolume : LockingCmdlet
     [Parameter]
     public SwitchParameter IncludeSnapshots { get; set; }
 
+    /// <summary>Makes linked clones independent first, which copies their data.</summary>
+    [Parameter]
+    public SwitchParameter Flatten { get; set; }
+
+    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
+    [Parameter]
+    public SwitchParameter Defer { get; set; }
+
     /// <summary>Writes the volumes that were removed.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -41,5 +49,5 @@ public sealed class RemoveVmVolume : LockingCmdlet
     }
 
     private void Remove(string volume, string name) =>
-        Change($"Removing volume '{name}'", Engine.Volumes.Remove(volume, IncludeSnapshots), removed => { if (PassThru) WriteObject(removed); });
+        Change($"Removing volume '{name}'", Engine.Volumes.Remove(volume, IncludeSnapshots, DependantParameters.Of(Flatten, Defer)), removed => { if (PassThru) WriteObject(removed); });
 }

@@ -42,6 +42,14 @@ public sealed class RemoveVolumeSnapshot : LockingCmdlet
     [ArgumentCompleter(typeof(VolumeSnapshotNameCompleter))]
     public string[]? Name { get; set; }
 
+    /// <summary>Makes linked clones independent first, which copies their data.</summary>
+    [Parameter]
+    public SwitchParameter Flatten { get; set; }
+
+    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
+    [Parameter]
+    public SwitchParameter Defer { get; set; }
+
     /// <summary>Writes the snapshots that were removed.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -69,5 +77,5 @@ public sealed class RemoveVolumeSnapshot : LockingCmdlet
     }
 
     private void Remove(string volume, string snapshot, string name) =>
-        Change($"Removing snapshot '{name}'", Engine.VolumeSnapshots.Remove(volume, snapshot), removed => { if (PassThru) WriteObject(removed); });
+        Change($"Removing snapshot '{name}'", Engine.VolumeSnapshots.Remove(volume, snapshot, DependantParameters.Of(Flatten, Defer)), removed => { if (PassThru) WriteObject(removed); });
 }

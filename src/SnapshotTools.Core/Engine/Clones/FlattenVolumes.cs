@@ -1,0 +1,96 @@
+using SnapshotTools.Core.Catalog;
+
+namespace SnapshotTools.Core.Engine.Clones;
+
+/// <summary>
+/// Begins to make linked clones independent: each of their layers that lies on another volume is to be filled by a copy. A head
+/// is frozen for that, with a new one over it, so that its guest can go on.
+/// </summary>
+internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string> volumes, CopyPace pace) : Command<CloneResult>(context)
+{
+    private readonly List<(VolumeRow Volume, LayerRow Layer)> _linked = [];
+
+    protected override IReadOnlyCollection<LockKey> Locks() =>
+        [.. volumes.Select(Context.ResolveVolume).SelectMany(v => Catalog.Machines.AllAttachmentsOf(v.Id).Select(a => LockKey.Vm(a.VmId)).Prepend(LockKey.Volume(v.Id))).Distinct()];
+
+    protected override OperationPlan Plan()
+    {
+        _linked.Clear();
+        var steps = new List<PlanStep>();
+        foreach (var volume in volumes.Select(Context.ResolveVolume))
+        {
+            foreach (var layer in Catalog.Layers.OfVolume(volume.Id).Where(l => l.ParentId is { } id && Catalog.Layers.Get(id).VolumeId != volume.Id))
+            {
+                if (Catalog.Copies.OfVolume(volume.Id).Exists(c => c.LayerId == layer.Id)) continue;
+                _linked.Add((volume, layer));
+                long bytes = Catalog.Layers.Chain(layer.Id).Sum(l => Storage.Measure(l.File)?.AllocatedBytes ?? 0);
+                steps.Add(new PlanStep(PlanAction.CopyData, volume.Name, $"make volume '{volume.Name}' independent: copy up to {ByteSize.Format(bytes)}", BytesCopied: bytes));
+            }
+        }
+        long space = steps.Sum(s => s.BytesCopied) + NewHeads.SpaceFor(Storage, _linked.Select(l => l.Volume.Size));
+        Context.RequireSpace(space, "Making linked clones independent");
+        string target = string.Join(", ", volumes);
+        return new OperationPlan { Kind = OperationKind.Clone, Target = target, Summary = $"Make {target} independent of what {(volumes.Count == 1 ? "it lies" : "they lie")} on.", Steps = steps, SpaceNeeded = space };
+    }
+
+    protected override CloneResult Execute(OperationPlan plan, RunOptions options)
+    {
+        var frozen = _linked.FindAll(l => l.Layer.State == LayerState.Head);
+        var heads = new NewHeads(Context);
+        foreach (var (volume, layer) in frozen) heads.Add(volume, layer, null);
+        using var machines = new SourceMachines(Context, frozen.ConvertAll(f => f.Volume));
+        using var reserved = Storage.Reserve([.. frozen.Where(f => !machines.Has(f.Volume)).Select(f => f.Layer.File)]);
+        var queued = new List<OperationRow>();
+        using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options, heads.Register);
+        try
+        {
+            heads.Create();
+            run.Cancellation.ThrowIfCancellationRequested();
+            machines.Switch(heads, run);
+            var facts = frozen.ConvertAll(f => LayerFiles.Measure(Storage, f.Layer));
+            run.Commit(() =>
+            {
+                for (int i = 0; i < frozen.Count; i++) Catalog.Layers.Freeze(frozen[i].Layer.Id, facts[i]);
+                heads.Commit();
+                foreach (var (volume, layer) in _linked)
+                {
+                    var operation = Catalog.Operations.Queue(OperationKind.Copy, volume.Name, plan.Steps.First(s => s.Subject == volume.Name).BytesCopied);
+                    long source = Catalog.Layers.Get(layer.ParentId!.Value).VolumeId!.Value;
+                    Catalog.Copies.Insert(new CopyRow(operation.Id, run.RowId, volume.Id, layer.Id, source, Storage.NewLayerFile(Guid.CreateVersion7()).Location, 0, pace.MaxBytesPerSecond, pace.MaxConcurrency));
+                    queued.Add(operation);
+                }
+            });
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            throw;
+        }
+        run.Afterwards(() =>
+        {
+            foreach (var (_, layer) in frozen) Storage.SetFrozen(layer.File, true);
+            heads.Publish();
+        });
+        return Context.Database.Read(() => new CloneResult([.. volumes.Select(v => Context.ToModel(Context.ResolveVolume(v)))], [.. queued.Select(Context.ToModel)]));
+    }
+
+    /// <summary>A removal that makes the linked clones independent first.</summary>
+    /// <param name="context">The store.</param>
+    /// <param name="clones">The clones that stand in its way.</param>
+    /// <param name="removal">The removal, planned as if they did not.</param>
+    /// <param name="refusing">Plans the removal anew, refusing when there are clones still.</param>
+    public static PlannedOperation<T> Before<T>(EngineContext context, IReadOnlyList<string> clones, PlannedOperation<T> removal, Func<PlannedOperation<T>> refusing)
+    {
+        if (clones.Count == 0) return removal;
+        var flatten = new FlattenVolumes(context, clones, CopyPace.Unlimited).Prepare();
+        var plan = removal.Plan with { Steps = [.. flatten.Plan.Steps, .. removal.Plan.Steps], SpaceNeeded = flatten.Plan.SpaceNeeded + removal.Plan.SpaceNeeded };
+        return new PlannedOperation<T>(plan, (_, options) =>
+        {
+            flatten.Run(options);
+            var open = context.Database.Read(() => clones.Select(context.ResolveVolume).SelectMany(v => context.Catalog.Copies.OfVolume(v.Id).Where(c => c.VolumeId == v.Id)).Select(c => context.Catalog.Operations.Get(c.OperationId)).ToList());
+            foreach (var resting in open.Where(o => o.State is OperationState.Paused or OperationState.Failed)) CopyControl.Resume(context, resting);
+            if (open.Count > 0) new CopyRunner(context, options).Run(open);
+            return refusing().Run(options);
+        });
+    }
+}
