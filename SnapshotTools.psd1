@@ -20,6 +20,7 @@
         'New-VmVolume', 'Get-VmVolume', 'Resize-VmVolume', 'Remove-VmVolume', 'Mount-VmVolume', 'Dismount-VmVolume'
         'New-VmInstance', 'Get-VmInstance', 'Set-VmInstance', 'Remove-VmInstance'
         'Start-VmInstance', 'Stop-VmInstance', 'Suspend-VmInstance', 'Resume-VmInstance', 'Wait-VmInstance'
+        'Connect-VmInstance', 'Disconnect-VmInstance'
         'Copy-Volume', 'Copy-VmInstance', 'New-VmTemplate', 'Get-VmTemplate', 'Remove-VmTemplate'
         'Get-SnapshotOperation', 'Wait-SnapshotOperation', 'Suspend-SnapshotOperation', 'Resume-SnapshotOperation', 'Stop-SnapshotOperation'
         'Initialize-SnapshotStore', 'Get-SnapshotStore', 'Test-SnapshotStore', 'Optimize-SnapshotStore', 'Repair-SnapshotStore'

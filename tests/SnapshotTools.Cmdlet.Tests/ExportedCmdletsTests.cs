@@ -8,8 +8,10 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
 {
     private static readonly string[] Expected =
     [
+        "Connect-VmInstance: Low -> VmInstance, OperationPlan",
         "Copy-VmInstance: Low -> VmInstance, OperationPlan",
         "Copy-Volume: Low -> VmVolume, OperationPlan",
+        "Disconnect-VmInstance: Low -> VmInstance, OperationPlan",
         "Dismount-VmVolume: Medium -> VmInstance, OperationPlan",
         "Get-SnapshotOperation: - -> SnapshotOperation",
         "Get-SnapshotStore: - -> StoreInfo",
