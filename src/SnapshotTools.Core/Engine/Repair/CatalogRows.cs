@@ -40,7 +40,7 @@ internal sealed class CatalogRows
     public void DropDangling(List<string> told)
     {
         Drop("layer", r => Has("volume", r, "volume_id"), r => $"the layer '{r.GetValueOrDefault("location")}', whose volume is not known", told);
-        Drop("volume", r => Has("layer", r, "head_id"), r => $"volume '{r.GetValueOrDefault("name")}', which has no layer any more", told);
+        Drop("volume", r => r.GetValueOrDefault("is_removed") is 1L || Has("layer", r, "head_id"), r => $"volume '{r.GetValueOrDefault("name")}', which has no layer any more", told);
         Drop("layer", r => Has("volume", r, "volume_id"), r => $"the layer '{r.GetValueOrDefault("location")}', whose volume is not known", told);
         foreach (var layer in this["layer"])
         {
