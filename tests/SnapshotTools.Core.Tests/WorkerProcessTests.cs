@@ -34,8 +34,16 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
         for (; kills < Kills * Effort.Factor; kills++)
         {
             using var worker = StartWorker();
-            // Half of the kills come while the process starts, the others after it has copied for a while.
-            if (_random.Next(2) == 0) TestStore.Until(() => _store.Engine.Operations.Get(id).ProcessId == worker.Id || worker.HasExited);
+            // Of four kills two come at any moment, one after the copy began, and one after more of it became durable, however slow the machine is.
+            switch (kills % 4)
+            {
+                case 1:
+                    TestStore.Until(() => _store.Engine.Operations.Get(id).ProcessId == worker.Id || worker.HasExited);
+                    break;
+                case 3:
+                    TestStore.Until(() => _store.Engine.Context.Catalog.Copies.All() is not [var copy] || copy.CopiedTo > durable || worker.HasExited);
+                    break;
+            }
             Thread.Sleep(_random.Next(5, 500));
             reads += CheckSamples(4);
             worker.Kill();
