@@ -9,7 +9,7 @@ public sealed class WorkReporter : IProgress<OperationProgress>
     private readonly ProgressDisplay _display;
     private readonly object _lock = new();
     private readonly Queue<Action<Cmdlet>> _messages = [];
-    private readonly CancellationTokenSource _pumpEnded = new();
+    private readonly TaskCompletionSource _pumpEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private OperationProgress _latest = new("", 0, 0);
 
     internal WorkReporter(ProgressDisplay display) => _display = display;
@@ -31,7 +31,6 @@ public sealed class WorkReporter : IProgress<OperationProgress>
     internal void Invoke(Action work)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var given = _pumpEnded.Token.Register(() => done.TrySetCanceled());
         Post(_ =>
         {
             try
@@ -44,6 +43,7 @@ public sealed class WorkReporter : IProgress<OperationProgress>
                 done.TrySetException(e);
             }
         });
+        if (Task.WhenAny(done.Task, _pumpEnded.Task).GetAwaiter().GetResult() != done.Task && !done.Task.IsCompleted) throw new OperationCanceledException();
         done.Task.GetAwaiter().GetResult();
     }
 
@@ -72,7 +72,7 @@ public sealed class WorkReporter : IProgress<OperationProgress>
         catch
         {
             cancel.Cancel();
-            _pumpEnded.Cancel();
+            _pumpEnded.TrySetResult();
             throw;
         }
         finally

@@ -15,6 +15,7 @@ public sealed class LeastPrivilegeTests : IDisposable
     [InlineData("000")]
     [InlineData("022")]
     [InlineData("277")]
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     public void Whatever_the_umask_everything_is_private(string mask)
     {
         var (exitCode, output) = Tool.TryRun("dotnet", ["exec", typeof(Worker).Assembly.Location, "umask", mask, Store, RawImage()]);
@@ -60,7 +61,7 @@ public sealed class LeastPrivilegeTests : IDisposable
 
         string output = Tool.Run("strace", ["-f", "-s", "2000", "-o", trace, "-e", "trace=open,openat,openat2,stat,lstat,newfstatat,statx,readlink,connect,socket,execve", "--", "dotnet", "exec", typeof(Worker).Assembly.Location, "import", Store, .. images]);
 
-        Assert.Equal(images.Count * 2, Regex.Matches(output, "ImageRefused").Count);
+        Assert.Equal(images.Count * 2, Regex.Count(output, "ImageRefused"));
         string[] lines = File.ReadAllLines(trace);
         string[] reached = [.. lines.Where(l => l.Contains("secret", StringComparison.Ordinal) || l.Contains("/etc/shadow", StringComparison.Ordinal) || l.Contains("AF_INET", StringComparison.Ordinal) || l.Contains("json:", StringComparison.Ordinal))
             .Where(l => !l.Contains("execve", StringComparison.Ordinal))];

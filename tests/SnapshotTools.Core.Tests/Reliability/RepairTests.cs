@@ -238,6 +238,8 @@ public sealed class RepairTests : IDisposable
         return engine.Snapshots.Get("web01", snapshot).Volumes[0].Path;
     }
 
+    private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true };
+
     private string[] StateOf() => StoreScenario.StateOf(_store).Split('\n');
 
     private string Everything() => Everything(_store);
@@ -247,7 +249,7 @@ public sealed class RepairTests : IDisposable
     {
         using var engine = EmbeddedStore.Open(store);
         var all = new object[] { engine.Machines.Find(), engine.Snapshots.Find(new SnapshotQuery()), engine.VolumeSnapshots.Find([], []), engine.Volumes.Find() };
-        return new StringBuilder(JsonSerializer.Serialize(all, new JsonSerializerOptions { WriteIndented = true })).Replace(store, "").ToString();
+        return new StringBuilder(JsonSerializer.Serialize(all, Readable)).Replace(store, "").ToString();
     }
 
     private void Spoil(string how)

@@ -18,7 +18,7 @@ internal static partial class Worker
     {
         if (arguments is ["umask", var mask, var place, var image])
         {
-            SetMask(Convert.ToInt32(mask, 8));
+            _ = SetMask(Convert.ToInt32(mask, 8));   // the one before
             return Record.Exception(() => UseAll(place, image)) is { } error ? Report(error) : 0;
         }
         if (arguments is ["import", var into, ..])

@@ -12,6 +12,8 @@ namespace SnapshotTools.Qemu.Tests.Live;
 [Collection(LiveTests.Name)]
 public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
 {
+    private static readonly string[] Bios = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin"];
+
     private readonly TempFolder _folder = new();
     private SnapshotEngine _engine = null!;
     private GuestLimit? _limit;
@@ -119,7 +121,7 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
     {
         await Task.Yield();
         PrepareVm();
-        string code = new[] { "/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin" }.First(File.Exists), template = _folder.File("vars.fd");
+        string code = Bios.First(File.Exists), template = _folder.File("vars.fd");
         File.WriteAllBytes(template, [.. Enumerable.Repeat((byte)1, 64 << 10)]);
         _engine.Machines.Set("web01", new VmChanges { Firmware = code, FirmwareVariables = template }).Run();
         _engine.Machines.Start("web01", paused: true).Run();

@@ -54,7 +54,7 @@ public sealed class PauseTests(ITestOutputHelper output) : IDisposable
             using var engine = _store.Open();
             var wait = new RunOptions { WaitForLock = TimeSpan.FromSeconds(30) };
             for (int i = 1; i <= 3; i++) engine.Snapshots.Create(new NewSnapshotRequest { Vm = name, Name = $"s{i}", Memory = i == 2 }).Run(wait);
-            foreach (int i in new[] { 2, 1 }) engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = name, Snapshot = $"s{i}" }).Run(wait);
+            for (int i = 2; i >= 1; i--) engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = name, Snapshot = $"s{i}" }).Run(wait);
         }))).WaitAsync(TimeSpan.FromSeconds(120));
         foreach (string name in names) _store.TurnOff(name);
         Assert.Equal(8, _store.CountLayers());
