@@ -21,6 +21,7 @@ internal static class MachineSpecs
             Kernel = vm.Boot.Kernel,
             Initrd = vm.Boot.Initrd,
             KernelCommandLine = vm.Boot.KernelCommandLine,
+            GenerationId = machine.GenerationId,
             ExtraArguments = vm.Boot.ExtraArguments,
             Disks = [.. machine.Disks.Select(d => DiskOf(d, machine))],
         };

@@ -28,6 +28,21 @@ public class VmSnapshotTests
     }
 
     [Fact]
+    public void A_restore_gives_a_new_generation_id_only_when_asked()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "a");
+        var id = store.Engine.Machines.Get("web01").GenerationId;
+        Assert.NotNull(id);
+        store.Restore("web01", "a");
+        Assert.Equal(id, store.Engine.Machines.Get("web01").GenerationId);
+        store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a", NewGenerationId = true }).Run();
+        Assert.NotEqual(id, store.Engine.Machines.Get("web01").GenerationId);
+        Assert.NotNull(store.Engine.Machines.Get("web01").GenerationId);
+    }
+
+    [Fact]
     public void Snapshots_of_a_VM_form_a_tree()
     {
         using var store = new TestStore();

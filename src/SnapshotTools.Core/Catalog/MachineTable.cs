@@ -15,8 +15,8 @@ internal sealed class MachineTable(Database database)
     public long Count() => database.Scalar<long>("SELECT count(*) FROM vm WHERE is_template = 0");
 
     public long Insert(Guid uid, string name, int processors, long memory, string adapters, string boot, string? description) => database.Insert(
-        "INSERT INTO vm(uid, name, processors, memory, adapters, boot, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        uid, name, processors, memory, adapters, boot, description, DateTimeOffset.UtcNow);
+        "INSERT INTO vm(uid, name, processors, memory, adapters, boot, description, created_at, generation) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        uid, name, processors, memory, adapters, boot, description, DateTimeOffset.UtcNow, Guid.NewGuid());
 
     public void SetTemplate(long id) => database.Execute("UPDATE vm SET is_template = 1 WHERE id = ?1", id);
 
@@ -29,6 +29,9 @@ internal sealed class MachineTable(Database database)
     public void SetConfiguration(long id, VmConfiguration c) => database.Execute(
         "UPDATE vm SET processors = ?2, memory = ?3, adapters = ?4, boot = ?5, description = ?6 WHERE id = ?1",
         id, c.ProcessorCount, c.MemoryBytes, Engine.Json.Write(c.NetworkAdapters.ToArray()), Engine.Json.Write(c.Boot), c.Description);
+
+    /// <summary>Tells the guest, when it is started next, that it is another copy of itself.</summary>
+    public void SetNewGeneration(long id) => database.Execute("UPDATE vm SET generation = ?2 WHERE id = ?1", id, Guid.NewGuid());
 
     /// <summary>The memory that the VM goes on from when it is started; null boots it.</summary>
     public void SetMemory(long id, string? location) => database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);

@@ -31,13 +31,13 @@ internal sealed record VolumeRow(
 
 internal sealed record VmRow(
     long Id, Guid Uid, string Name, int Processors, long Memory, string Adapters, string Boot, string? Description,
-    long? PresentId, string? Error, string? FailedRestore, string? SuspendedMemory, DateTimeOffset CreatedAt, bool IsTemplate = false)
+    long? PresentId, string? Error, string? FailedRestore, string? SuspendedMemory, DateTimeOffset CreatedAt, bool IsTemplate = false, Guid? Generation = null)
 {
-    public const string Columns = "m.id, m.uid, m.name, m.processors, m.memory, m.adapters, m.boot, m.description, m.present_id, m.error, m.failed_restore, m.suspended_memory, m.created_at, m.is_template";
+    public const string Columns = "m.id, m.uid, m.name, m.processors, m.memory, m.adapters, m.boot, m.description, m.present_id, m.error, m.failed_restore, m.suspended_memory, m.created_at, m.is_template, m.generation";
 
     public static VmRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetString(2), r.GetInt32(3), r.GetInt64(4), r.GetString(5), r.GetString(6), r.Text(7),
-        r.Long(8), r.Text(9), r.Text(10), r.Text(11), r.Time(12)!.Value, r.GetInt64(13) != 0);
+        r.Long(8), r.Text(9), r.Text(10), r.Text(11), r.Time(12)!.Value, r.GetInt64(13) != 0, r.IsNull(14) ? null : r.Id(14));
 }
 
 internal sealed record AttachmentRow(long VmId, long VolumeId, Guid VolumeUid, string VolumeName, int Position, DiskBus Bus, bool Boot, bool Shared, long Size)

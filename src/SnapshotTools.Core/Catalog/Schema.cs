@@ -99,6 +99,11 @@ internal static class Schema
         -- the firmware's variables of VMs and of their snapshots, each a file of its own
         CREATE TABLE firmware(vm_id INTEGER UNIQUE REFERENCES vm(id) ON DELETE CASCADE, vm_snapshot_id INTEGER UNIQUE, location TEXT NOT NULL);
         """,
+
+        """
+        -- what tells a guest that it is another copy of itself; null: the machine has no such device
+        ALTER TABLE vm ADD COLUMN generation TEXT;
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

@@ -85,6 +85,7 @@ internal static class Models
         CurrentSnapshot = current,
         Error = row.Error,
         LastWords = context.Compute?.LastWords(row.Uid),
+        GenerationId = row.Generation,
         CreatedAt = row.CreatedAt,
     };
 

@@ -45,6 +45,9 @@ public sealed record VmInstance
     /// <summary>What the hypervisor said last when it ended without being told to; null while the VM runs, and after a regular stop.</summary>
     public string? LastWords { get; init; }
 
+    /// <summary>The generation id that its guest sees (<c>vmgenid</c>): a new one tells it that it is another copy of itself.</summary>
+    public Guid? GenerationId { get; init; }
+
     /// <summary>When it was made.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
 

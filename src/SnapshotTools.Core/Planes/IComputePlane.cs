@@ -55,7 +55,8 @@ public sealed record ComputeCapabilities(bool IsAvailable, bool CanSaveMemory, b
 /// <summary>A machine as it is to run.</summary>
 /// <param name="Configuration">Processors, memory, adapters, boot.</param>
 /// <param name="Disks">The disks in the VM's order.</param>
-public sealed record MachineDefinition(VmConfiguration Configuration, IReadOnlyList<MachineDisk> Disks);
+/// <param name="GenerationId">The generation id that the guest sees; null for none.</param>
+public sealed record MachineDefinition(VmConfiguration Configuration, IReadOnlyList<MachineDisk> Disks, Guid? GenerationId = null);
 
 /// <summary>A disk of a machine.</summary>
 /// <param name="VolumeId">The volume.</param>

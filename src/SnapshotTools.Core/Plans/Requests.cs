@@ -205,6 +205,9 @@ public sealed record RestoreRequest
 
     /// <summary>Starts the VM afterwards.</summary>
     public bool Start { get; init; }
+
+    /// <summary>Gives the VM a new generation id, by which its guest knows that it is another copy of itself.</summary>
+    public bool NewGenerationId { get; init; }
 }
 
 /// <summary>What a restore does when it fails.</summary>

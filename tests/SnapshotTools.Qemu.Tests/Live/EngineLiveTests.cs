@@ -69,8 +69,12 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
             at = await RecordAsync(shell);
             await shell.RunAsync("rm /run/marker");
         }
-        Assert.Equal(VmState.Suspended, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true }).Run().State);
-        Assert.Equal(VmState.Running, _engine.Machines.Start("web01").Run().State);
+        var before = _engine.Machines.Get("web01").GenerationId;
+        Assert.Equal(VmState.Suspended, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true, NewGenerationId = true }).Run().State);
+        var started = _engine.Machines.Start("web01").Run();
+        Assert.Equal(VmState.Running, started.State);
+        Assert.NotEqual(before, started.GenerationId);
+        Assert.Contains($"vmgenid,guid={started.GenerationId}", File.ReadAllText(Directory.GetFiles(_folder.File("run"), "machine.json", SearchOption.AllDirectories).Single()), StringComparison.Ordinal);
         using (var shell = await ConnectAsync())
         {
             Assert.Contains("marker", await shell.RunAsync("cat /run/marker"), StringComparison.Ordinal);

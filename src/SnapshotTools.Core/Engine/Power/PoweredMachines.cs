@@ -33,7 +33,7 @@ internal static class PoweredMachines
     public static MachineDefinition DefinitionOf(this EngineContext context, VmRow vm)
     {
         var configuration = context.ConfigurationOf(vm);
-        return new MachineDefinition(configuration, [.. configuration.Volumes.Select(a => new MachineDisk(a.VolumeId, a, ChainOf(context, a.VolumeId)))]);
+        return new MachineDefinition(configuration, [.. configuration.Volumes.Select(a => new MachineDisk(a.VolumeId, a, ChainOf(context, a.VolumeId)))], vm.Generation);
     }
 
     /// <summary>The compute plane; an error where this store has none that works.</summary>

@@ -161,7 +161,7 @@ internal sealed class CatalogRebuild
         return row;
     }
 
-    private Dictionary<string, object?> AddVm(VmConfiguration vm, DateTimeOffset time) => Rows.Add("vm", ("uid", Text(vm.Id)), ("name", Rows.FreeName("vm", vm.Name)), ("processors", 0L), ("memory", 0L), ("adapters", "[]"), ("boot", "{}"),
+    private Dictionary<string, object?> AddVm(VmConfiguration vm, DateTimeOffset time) => Rows.Add("vm", ("uid", Text(vm.Id)), ("name", Rows.FreeName("vm", vm.Name)), ("processors", 0L), ("memory", 0L), ("adapters", "[]"), ("boot", "{}"), ("generation", Text(Guid.NewGuid())),
         ("description", null), ("present_id", null), ("created_at", time.UtcTicks), ("rebuilt", 0L));
 
     /// <summary>The VM is as its latest snapshot has it.</summary>

@@ -264,6 +264,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
                 Catalog.Machines.SetConfiguration(_vm.Id, Json.Read<VmConfiguration>(_snapshot.Configuration));
             }
             else Catalog.Machines.SetMemory(_vm.Id, null);   // it was of other disks
+            if (request.NewGenerationId) Catalog.Machines.SetNewGeneration(_vm.Id);
             Catalog.Machines.SetError(_vm.Id, null, null);
         });
         run.Afterwards(() =>

@@ -62,6 +62,10 @@ public sealed class RestoreVmSnapshot : LockingCmdlet
     [Parameter]
     public SwitchParameter Start { get; set; }
 
+    /// <summary>Gives the VM a new generation id, by which its guest knows that it is another copy of itself.</summary>
+    [Parameter]
+    public SwitchParameter NewGenerationId { get; set; }
+
     /// <summary>Writes the VM.</summary>
     [Parameter]
     public SwitchParameter PassThru { get; set; }
@@ -94,5 +98,6 @@ public sealed class RestoreVmSnapshot : LockingCmdlet
             FailAction = FailAction,
             StopVm = StopVm,
             Start = Start,
+            NewGenerationId = NewGenerationId,
         }), restored => { if (PassThru) WriteObject(restored); });
 }
