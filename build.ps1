@@ -60,19 +60,20 @@ function Invoke-Native([string] $Program, [string[]] $Arguments) {
     }
 }
 
-function Invoke-BuildTask {
-    Invoke-Native dotnet @('build', "$root/SnapshotTools.sln", '-c', $Configuration, '-v', 'quiet', '-nologo', '-clp:NoSummary', '-warnaserror')
+# The module, what makes its help, and the guest of the demo. Tests need the whole solution.
+function Invoke-BuildTask([string] $Solution = 'build/Module.slnf') {
+    Invoke-Native dotnet @('build', "$root/$Solution", '-c', $Configuration, '-v', 'quiet', '-nologo', '-clp:NoSummary', '-warnaserror')
     & "$root/build/Publish-Module.ps1" -Configuration $Configuration -Destination $moduleFolder
 }
 
 function Invoke-TestTask {
-    Invoke-BuildTask
+    Invoke-BuildTask SnapshotTools.sln
     & "$root/build/Test.ps1" -Configuration $Configuration -Results "$out/test-results"
     exit $LASTEXITCODE
 }
 
 function Invoke-BenchTask {
-    Invoke-BuildTask
+    Invoke-BuildTask SnapshotTools.sln
     $program = @("$root/tests/SnapshotTools.Benchmarks/bin/$Configuration/net10.0/SnapshotTools.Benchmarks.dll", '--out', "$out/bench")
     if ($Quick) { $program += '--quick' }
     $docs = $UpdateDocs ? @('--docs', "$root/docs/performance.md") : @()
@@ -107,7 +108,7 @@ function Invoke-PackageTask {
 }
 
 function Invoke-TortureTask {
-    Invoke-BuildTask
+    Invoke-BuildTask SnapshotTools.sln
     & "$root/build/Torture.ps1" -Configuration $Configuration -Minutes $Minutes -Results "$out/torture-results"
     exit $LASTEXITCODE
 }
