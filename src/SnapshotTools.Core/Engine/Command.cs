@@ -68,7 +68,19 @@ internal abstract class Command<TResult>(EngineContext context)
         {
             var keys = Context.Database.Read(Locks);
             var held = Context.Locks.Acquire(keys, options.WaitForLock, Busy, key => options.Log?.Invoke($"waiting: {Busy(key).Message}"), options.Cancellation);
-            if (Context.Database.Read(Locks).All(keys.Contains)) return held;
+            try
+            {
+                if (Context.Database.Read(Locks).All(keys.Contains))
+                {
+                    new Upkeep.Settling(Context, options.Log).TakeBackOn(keys);
+                    return held;
+                }
+            }
+            catch
+            {
+                held.Dispose();
+                throw;
+            }
             held.Dispose();   // another process attached a volume in between
         }
     }

@@ -32,10 +32,24 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         context.Ledger.Save(whole: isNewBoot);
     }
 
+    /// <summary>
+    /// Takes back what a process that died since the store was opened left on volumes whose locks are held: its pending layers lie
+    /// on layers that the holder may be about to drop.
+    /// </summary>
+    public void TakeBackOn(IReadOnlyCollection<LockKey> held)
+    {
+        foreach (var operation in context.Catalog.Operations.Running())
+        {
+            var below = context.Catalog.Layers.Pending(operation.Id).Where(l => l.ParentId is not null).Select(l => context.Catalog.Layers.Get(l.ParentId!.Value));
+            if (below.Any(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) TakeBackIfDead(operation);
+        }
+    }
+
     private void TakeBackIfDead(OperationRow operation)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
         if (mine is null) return;   // its process is alive
+        if (context.Catalog.Operations.Get(operation.Id).State != OperationState.Running) return;   // somebody else was faster
         if (context.Catalog.Copies.Find(operation.Id) is { } copy)
         {
             Clones.VolumeCopy.Settle(context, operation, copy);
