@@ -84,6 +84,8 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
 
     public bool CanMergeInto(string layer) => !machine.Names.Values.Contains(layer);
 
+    public bool TakeReplacement(string layer) => QemuCalls.Run(() => LayerReplacement.TakeAsync(machine, layer));
+
     public void EndAbandonedMerges() => QemuCalls.Run(() => BlockJob.EndAbandonedAsync(machine));
 
     public void Resize(string head, long size) => QemuCalls.Run(async () =>

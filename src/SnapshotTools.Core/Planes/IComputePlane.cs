@@ -118,6 +118,14 @@ public interface IRunningMachine : IDisposable
     /// open it for writing, and to freeze it again, the hypervisor follows the link, which leads to the head by then.</summary>
     bool CanMergeInto(string layer);
 
+    /// <summary>Lets running disks use the file that has taken the place of one of their frozen layers: it reads as that layer and all under it,
+    /// and lies on nothing. The guest does not notice, and the hypervisor lets go of the files that were there. Disks that use it already,
+    /// or do not have the layer, are passed over.</summary>
+    /// <param name="layer">The layer's file.</param>
+    /// <returns>False when a disk goes on with the old files, since this hypervisor did not open them by the definitions made here.</returns>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: the hypervisor refused, and the disk reads the same from the old files.</exception>
+    bool TakeReplacement(string layer);
+
     /// <summary>Ends the merges that a session which is gone began and nobody waits for any more.</summary>
     void EndAbandonedMerges();
 

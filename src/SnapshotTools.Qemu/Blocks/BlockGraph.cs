@@ -14,8 +14,9 @@ namespace SnapshotTools.Qemu.Blocks;
 /// <param name="VirtualSize">The size that a reader sees, in bytes.</param>
 /// <param name="Children">The nodes below it, by role such as <c>file</c> and <c>backing</c>.</param>
 /// <param name="IsUsed">Whether a device, a job or another node uses it.</param>
+/// <param name="IsReadOnly">Whether QEMU does not write to it.</param>
 public sealed record BlockNode(
-    string Name, string Driver, string FileName, bool BypassesPageCache, long VirtualSize, IReadOnlyDictionary<string, string> Children, bool IsUsed);
+    string Name, string Driver, string FileName, bool BypassesPageCache, long VirtualSize, IReadOnlyDictionary<string, string> Children, bool IsUsed, bool IsReadOnly);
 
 /// <summary>A disk as the guest has it.</summary>
 /// <param name="Id">The id or QOM path of the device in QEMU; for one without, the name of its <c>-drive</c>.</param>
@@ -130,7 +131,7 @@ public sealed class BlockGraph
         string name = node.TextOf("node-name") ?? "";
         return new BlockNode(
             name, node.TextOf("drv") ?? "", node.TextOf("file") ?? "", node.MemberOf("cache")?.FlagOf("direct") ?? false,
-            node.MemberOf("image")?.NumberOf("virtual-size") ?? 0, children.GetValueOrDefault(name) ?? [], used.Contains(name));
+            node.MemberOf("image")?.NumberOf("virtual-size") ?? 0, children.GetValueOrDefault(name) ?? [], used.Contains(name), node.FlagOf("ro") ?? false);
     }
 
     private static BlockDevice? DeviceOf(JsonElement device)

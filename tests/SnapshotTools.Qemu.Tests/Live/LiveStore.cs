@@ -123,6 +123,28 @@ internal sealed class LiveStore : IDisposable
         return last;
     }
 
+    /// <summary>Gives a VM that was cloned ports of its own.</summary>
+    public void MovePorts(string vm)
+    {
+        Directory.CreateDirectory(File(vm));
+        Engine.Machines.Set(vm, new VmChanges { ExtraArguments = GuestPorts.Arguments(File(vm)) }).Run();
+    }
+
+    /// <summary>The files of the store that a running VM's QEMU has open, those that were deleted too.</summary>
+    public IReadOnlyList<string> OpenFilesOf(string vm)
+    {
+        var process = new Launch.QemuLauncher(SystemFiles.Instance, runRoot: RunRoot).FolderOf(Engine.Machines.Get(vm).Id).Load()!.Process;
+        return [.. new DirectoryInfo($"/proc/{process.Id}/fd").EnumerateFileSystemInfos().Select(f => f.LinkTarget ?? "").Where(t => t.StartsWith(Store, StringComparison.Ordinal)).Distinct()];
+    }
+
+    /// <summary>The names of the files of a volume's layers, the head's first.</summary>
+    public IReadOnlyList<string> LayerFilesOf(string volume)
+    {
+        string head = new FileInfo(Engine.Volumes.Get(volume).Path).ResolveLinkTarget(returnFinalTarget: true)!.FullName;
+        using var chain = System.Text.Json.JsonDocument.Parse(Tool.Run("qemu-img", ["info", "-U", "--backing-chain", "--output=json", head]));
+        return [.. chain.RootElement.EnumerateArray().Select(l => Path.GetFileName(l.GetProperty("filename").GetString()!))];
+    }
+
     /// <summary>Layer files that there are.</summary>
     public int CountLayers() => Directory.GetFiles(Path.Combine(Store, "layers")).Length;
 

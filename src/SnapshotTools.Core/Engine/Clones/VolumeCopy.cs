@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
 using SnapshotTools.IO;
 
 namespace SnapshotTools.Core.Engine.Clones;
@@ -200,11 +201,12 @@ internal sealed class VolumeCopy
         Complete();
     }
 
-    /// <summary>The clone owns all of its data; its source is let go.</summary>
+    /// <summary>The clone owns all of its data; its source is let go, by the machines that run on the clone first.</summary>
     private void Complete()
     {
         var layer = Layer;
         _context.Storage.SetFrozen(layer.File, true);
+        foreach (long id in VolumesOn(layer)) _context.TakeReplacement(id, layer, _options.Log);
         var facts = LayerFiles.Measure(_context.Storage, layer);
         _context.Database.Write(() =>
         {
@@ -218,12 +220,25 @@ internal sealed class VolumeCopy
         _options.Log?.Invoke($"volume '{_volume.Name}' owns all of its data");
     }
 
-    /// <summary>The source's frozen layer goes if nobody else needs it, and the clone's two layers become one. What is busy is left for later.</summary>
+    /// <summary>The volumes whose chains have a layer: the clone, and those that were cloned from it.</summary>
+    private HashSet<long> VolumesOn(LayerRow layer)
+    {
+        var (volumes, layers) = (new HashSet<long>(), new Queue<LayerRow>([layer]));
+        while (layers.TryDequeue(out var one))
+        {
+            if (one.VolumeId is { } id) volumes.Add(id);
+            foreach (var child in Catalog.Layers.Children(one.Id)) layers.Enqueue(child);
+        }
+        return volumes;
+    }
+
+    /// <summary>The source's frozen layer goes if nobody else needs it, and the clone's two layers become one. What is busy is left for later,
+    /// and so is the layer of a clone that runs: under a guest it could only be merged by copying all of its data once more.</summary>
     private void Collect()
     {
         try
         {
-            foreach (long id in new[] { _copy.SourceId, _copy.VolumeId })
+            foreach (long id in _context.IsInRunningVm(_copy.VolumeId) ? [_copy.SourceId] : new[] { _copy.SourceId, _copy.VolumeId })
             {
                 using var mine = _context.Locks.Acquire([LockKey.Volume(id)], CollectPatience, _ => IsWorkedOn(_context, _operation), null, _options.Cancellation);
                 new Collecting(_context).RunAfter(_operation.Target, [id], _options with { Warn = _options.Log });

@@ -17,6 +17,8 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
         using var machine = context.FindMachineOfVolume(volumeId);
         if (machine is null) return false;
         var volume = context.Catalog.Volumes.Get(volumeId);
+        // A copy that was completed while the machine could not be told of it.
+        if (Layers.Chain(volume.HeadId)[^1] is { External: false } bottom) machine.TakeReplacement(PathOf(bottom));
         var parent = layer.ParentId is { } id ? Layers.Get(id) : null;
         var cost = Estimate(context, layer, child);
         // Down only into a layer under a frozen one, on which nothing else lies: to let a disk write to another file than its

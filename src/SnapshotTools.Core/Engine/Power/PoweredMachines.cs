@@ -13,6 +13,31 @@ internal static class PoweredMachines
     public static IRunningMachine? FindMachineOfVolume(this EngineContext context, long volumeId) => context.Compute is null ? null
         : context.Catalog.Volumes.AttachedTo(volumeId).Select(vm => context.FindMachine(context.ResolveVm(vm))).FirstOrDefault(m => m is not null);
 
+    /// <summary>
+    /// Lets the running machines of a volume use the file that has taken the place of one of its layers. Where that cannot be done now
+    /// they go on with the old files, which read the same, until they are restarted or the volume is collected.
+    /// </summary>
+    public static void TakeReplacement(this EngineContext context, long volumeId, LayerRow layer, Action<string>? log)
+    {
+        if (context.Compute is null) return;
+        foreach (string vm in context.Catalog.Volumes.AttachedTo(volumeId))
+        {
+            try
+            {
+                using var machine = context.FindMachine(context.ResolveVm(vm));
+                if (machine is null) continue;
+                machine.EndAbandonedMerges();
+                log?.Invoke(machine.TakeReplacement(context.Storage.PathOf(layer.File))
+                    ? $"the running VM '{vm}' reads the copy and has let go of the source's files"
+                    : $"the running VM '{vm}' was started by someone else and goes on with the source's files until it is restarted");
+            }
+            catch (Exception error) when (error is SnapshotException or IOException)
+            {
+                log?.Invoke($"the running VM '{vm}' goes on with the source's files for now: {error.Message}");
+            }
+        }
+    }
+
     /// <summary>Whether a VM that a volume is attached to runs; this disturbs nobody.</summary>
     public static bool IsInRunningVm(this EngineContext context, long volumeId) => context.Compute is not null
         && context.Catalog.Volumes.AttachedTo(volumeId).Exists(vm => context.StateOf(context.ResolveVm(vm)) is VmState.Running or VmState.Paused);

@@ -34,12 +34,14 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
 
     /// <summary>
     /// Takes back what a process that died since the store was opened left on volumes whose locks are held: its pending layers lie
-    /// on layers that the holder may be about to drop.
+    /// on layers that the holder may be about to drop; and a copy of its that is in place already must be so in the catalog before a
+    /// machine is started by that.
     /// </summary>
     public void TakeBackOn(IReadOnlyCollection<LockKey> held)
     {
         foreach (var operation in context.Catalog.Operations.Running())
         {
+            if (context.Catalog.Copies.Find(operation.Id) is { } copy && held.Contains(LockKey.Volume(copy.VolumeId))) TakeBackIfDead(operation);
             var below = context.Catalog.Layers.Pending(operation.Id).Where(l => l.ParentId is not null).Select(l => context.Catalog.Layers.Get(l.ParentId!.Value));
             if (below.Any(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) TakeBackIfDead(operation);
         }
