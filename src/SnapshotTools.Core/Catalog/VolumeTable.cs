@@ -39,6 +39,20 @@ internal sealed class VolumeTable(Database database)
         WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
         """, r => r.GetString(0), id);
 
+    /// <summary>Names of the volumes that have a layer directly on a layer of another.</summary>
+    public List<string> LinkedClonesOn(long layerId) => database.Query(
+        """
+        SELECT DISTINCT v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
+        WHERE l.id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
+        """, r => r.GetString(0), layerId);
+
+    /// <summary>The same of all layers at once, for lists.</summary>
+    public List<(long LayerId, string Name)> LinkedClones() => database.Query(
+        """
+        SELECT DISTINCT l.id, v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
+        WHERE c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
+        """, r => (r.GetInt64(0), r.GetString(1)));
+
     public List<(long VolumeId, string Vm)> Attachments() =>
         database.Query("SELECT a.volume_id, m.name FROM attachment a JOIN vm m ON m.id = a.vm_id ORDER BY m.name", r => (r.GetInt64(0), r.GetString(1)));
 

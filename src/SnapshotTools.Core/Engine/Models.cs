@@ -1,5 +1,4 @@
 using SnapshotTools.Core.Catalog;
-using SnapshotTools.Core.Engine.Clones;
 using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine;
@@ -44,10 +43,10 @@ internal static class Models
         var volume = context.Catalog.Volumes.Get(row.VolumeId);
         var parent = row.ParentId is { } id ? context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid : null;
         var whole = row.VmSnapshotId is { } wholeId ? context.Catalog.Snapshots.Find(wholeId)?.Uid : null;
-        return context.ToModel(row, volume, context.Catalog.Layers.Get(row.LayerId), parent, whole);
+        return context.ToModel(row, volume, context.Catalog.Layers.Get(row.LayerId), parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
     }
 
-    public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row, VolumeRow volume, LayerRow layer, Guid? parent, Guid? whole) => new()
+    public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row, VolumeRow volume, LayerRow layer, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
     {
         Id = row.Uid,
         Name = row.Name,
@@ -61,7 +60,7 @@ internal static class Models
         VirtualSizeBytes = layer.Size,
         SizeBytes = layer.Allocated,
         Path = context.Storage.PathOf(layer.File),
-        LinkedClones = Dependants.OfLayer(context, layer),
+        LinkedClones = linkedClones,
         IsCurrent = volume.PresentId == row.Id,
     };
 
@@ -118,7 +117,7 @@ internal static class Models
             ChainLength = chain.Count,
             SnapshotCount = snapshotCount,
             AttachedTo = attachedTo,
-            LinkedClones = Dependants.OfVolume(context, row.Id),
+            LinkedClones = context.Catalog.Volumes.LinkedClonesOf(row.Id),
             LinkedTo = chain.Find(l => l.VolumeId != row.Id) is { VolumeId: { } baseId } ? context.Catalog.Volumes.Get(baseId).Name : null,
             AdoptedFrom = row.AdoptedFrom,
             Description = row.Description,

@@ -55,7 +55,7 @@ public sealed class SnapshotService
         var removal = new RemoveVmSnapshot(_context, request).Prepare();
         if (request.Dependants != DependantAction.Flatten) return removal;
         var clones = _context.Database.Read(() => RemoveVmSnapshot.Doomed(_context, request).SelectMany(s => _context.Catalog.Snapshots.OfVmSnapshot(s.Id))
-            .SelectMany(p => Dependants.OfLayer(_context, _context.Catalog.Layers.Get(p.LayerId))).Distinct().ToList());
+            .SelectMany(p => _context.Catalog.Volumes.LinkedClonesOn(p.LayerId)).Distinct().ToList());
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVmSnapshot(_context, request with { Dependants = DependantAction.Refuse }).Prepare());
     }
 
@@ -85,6 +85,7 @@ public sealed class SnapshotService
         private readonly Dictionary<long, VolumeSnapshotRow> _partsById;
         private readonly Dictionary<long, VolumeRow> _volumes;
         private readonly Dictionary<long, LayerRow> _layers;
+        private readonly Func<long, IReadOnlyList<string>> _clonesOn;
         private readonly Dictionary<string, string[]> _tags = [];
 
         public SnapshotSource(EngineContext context, VmRow? only)
@@ -99,6 +100,8 @@ public sealed class SnapshotService
             _partsById = all.ToDictionary(p => p.Id);
             _volumes = only is null ? catalog.Volumes.All().ToDictionary(v => v.Id) : all.Select(p => p.VolumeId).Distinct().ToDictionary(id => id, catalog.Volumes.Get);
             _layers = only is null ? catalog.Layers.All().ToDictionary(l => l.Id) : all.Select(p => p.LayerId).Distinct().ToDictionary(id => id, catalog.Layers.Get);
+            var clones = only is null ? catalog.Volumes.LinkedClones().GroupBy(c => c.LayerId, c => c.Name).ToDictionary(g => g.Key, g => g.ToList()) : null;
+            _clonesOn = clones is null ? catalog.Volumes.LinkedClonesOn : id => clones.TryGetValue(id, out var names) ? names : [];
         }
 
         public List<VmSnapshotRow> Rows { get; }
@@ -106,7 +109,7 @@ public sealed class SnapshotService
         public Dictionary<long, VmRow> Vms { get; }
 
         public VmSnapshot ToModel(VmSnapshotRow row) => _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null,
-            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid))], TagsOf(row.Tags));
+            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid, _clonesOn(p.LayerId)))], TagsOf(row.Tags));
 
         /// <summary>Most snapshots have the same few tags.</summary>
         private string[] TagsOf(string json) => _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);

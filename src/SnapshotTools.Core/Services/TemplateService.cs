@@ -84,7 +84,7 @@ public sealed class TemplateService
         NetworkAdapters = Json.Read<VmNetworkAdapter[]>(row.Adapters),
         Boot = Json.Read<VmBoot>(row.Boot),
         Description = row.Description,
-        LinkedClones = [.. _context.Catalog.Machines.Attachments(row.Id).SelectMany(a => Dependants.OfVolume(_context, a.VolumeId)).Distinct()],
+        LinkedClones = [.. _context.Catalog.Machines.Attachments(row.Id).SelectMany(a => _context.Catalog.Volumes.LinkedClonesOf(a.VolumeId)).Distinct()],
         CreatedAt = row.CreatedAt,
     };
 }

@@ -41,7 +41,7 @@ public sealed class VolumeService
     {
         var removal = new RemoveVolume(_context, volume, removeSnapshots, dependants != DependantAction.Refuse).Prepare();
         if (dependants != DependantAction.Flatten) return removal;
-        var clones = _context.Database.Read(() => Dependants.OfVolume(_context, _context.ResolveVolume(volume).Id));
+        var clones = _context.Database.Read(() => _context.Catalog.Volumes.LinkedClonesOf(_context.ResolveVolume(volume).Id));
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolume(_context, volume, removeSnapshots).Prepare());
     }
 

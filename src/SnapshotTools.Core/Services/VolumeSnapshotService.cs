@@ -36,7 +36,7 @@ public sealed class VolumeSnapshotService
     {
         var removal = new RemoveVolumeSnapshot(_context, volume, snapshot, dependants != DependantAction.Refuse).Prepare();
         if (dependants != DependantAction.Flatten) return removal;
-        var clones = _context.Database.Read(() => Dependants.OfLayer(_context, _context.Catalog.Layers.Get(_context.ResolveSnapshot(_context.ResolveVolume(volume), snapshot).LayerId)));
+        var clones = _context.Database.Read(() => _context.Catalog.Volumes.LinkedClonesOn(_context.ResolveSnapshot(_context.ResolveVolume(volume), snapshot).LayerId));
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolumeSnapshot(_context, volume, snapshot).Prepare());
     }
 }

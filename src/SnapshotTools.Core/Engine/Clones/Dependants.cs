@@ -1,14 +1,18 @@
-using SnapshotTools.Core.Catalog;
-
 namespace SnapshotTools.Core.Engine.Clones;
 
-/// <summary>Which volumes lie on the layers of others.</summary>
+/// <summary>What linked clones, which lie on the layers of others, forbid.</summary>
 internal static class Dependants
 {
-    /// <summary>Names of the volumes that have a layer directly on one of a volume's layers.</summary>
-    public static IReadOnlyList<string> OfVolume(EngineContext context, long volumeId) => context.Catalog.Volumes.LinkedClonesOf(volumeId);
-
-    /// <summary>Names of the volumes that have a layer directly on a layer of another.</summary>
-    public static IReadOnlyList<string> OfLayer(EngineContext context, LayerRow layer) =>
-        [.. context.Catalog.Layers.Children(layer.Id).Where(c => c.VolumeId is { } id && id != layer.VolumeId).Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().Order(StringComparer.OrdinalIgnoreCase)];
+    /// <summary>Refuses to remove what linked clones lie on.</summary>
+    /// <param name="clones">Their names.</param>
+    /// <param name="what">What would be removed, as the subject of a sentence.</param>
+    /// <param name="target">Its name.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>.</exception>
+    public static void RequireNone(IReadOnlyList<string> clones, string what, string target)
+    {
+        if (clones.Count == 0) return;
+        bool isOne = clones.Count == 1;
+        throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
+            $"{what} is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Make {(isOne ? "it" : "them")} independent first with -Flatten; or use -Defer, which keeps what {(isOne ? "it needs until it goes" : "they need until the last one goes")}.", target);
+    }
 }

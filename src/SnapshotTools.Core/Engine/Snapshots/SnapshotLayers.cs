@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.Snapshots;
 
@@ -13,7 +14,11 @@ internal static class SnapshotLayers
         foreach (var group in doomed.GroupBy(s => s.VolumeId))
         {
             var volume = context.Catalog.Volumes.Get(group.Key);
-            if (!allowClones) foreach (var snapshot in group) RequireNoClones(context, volume, snapshot);
+            if (!allowClones)
+            {
+                foreach (var snapshot in group)
+                    Dependants.RequireNone(context.Catalog.Volumes.LinkedClonesOn(snapshot.LayerId), $"Snapshot '{snapshot.Name}' of volume '{volume.Name}'", snapshot.Name);
+            }
             var released = group.GroupBy(s => s.LayerId).Where(g => context.Catalog.Snapshots.CountOnLayer(g.Key) == g.Count()).Select(g => g.Key)
                 .Where(id => context.Catalog.Layers.Get(id).State == LayerState.Frozen).ToHashSet();
             steps.AddRange(collecting.Describe(volume.Name, collecting.PlanAfter(volume.Id, released, new HashSet<long>())));
@@ -33,13 +38,5 @@ internal static class SnapshotLayers
             throw new SnapshotException(ErrorIds.CollectFailed, ErrorKind.Failed,
                 $"What was asked for is done and stays so, but the layers that nobody needs any more could not all be merged or deleted: {error.Message} When the cause is gone, run Optimize-SnapshotStore.", context.Store, cause: error);
         }
-    }
-
-    private static void RequireNoClones(EngineContext context, VolumeRow volume, VolumeSnapshotRow snapshot)
-    {
-        var clones = context.Catalog.Layers.Children(snapshot.LayerId).Where(c => c.VolumeId is { } id && id != volume.Id).Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().ToList();
-        if (clones.Count > 0)
-            throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
-                $"Snapshot '{snapshot.Name}' of volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Make {(clones.Count == 1 ? "it" : "them")} independent first with -Flatten; or use -Defer, which keeps what {(clones.Count == 1 ? "it needs until it goes" : "they need until the last one goes")}.", snapshot.Name);
     }
 }

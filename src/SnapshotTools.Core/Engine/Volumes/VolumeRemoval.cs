@@ -16,7 +16,7 @@ internal static class VolumeRemoval
         {
             if (!isDiscarded) CopyRules.RequireNoCopy(context, volume, "removed");
             var layers = context.Catalog.Layers.OfVolume(volume.Id);
-            if (!allowClones) RequireNoClones(context, volume, layers);
+            if (!allowClones) Dependants.RequireNone(context.Catalog.Volumes.LinkedClonesOf(volume.Id), $"Volume '{volume.Name}'", volume.Name);
             var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id);
             if (snapshots.Count > 0 && !removeSnapshots)
                 throw new SnapshotException(ErrorIds.VolumeHasSnapshots, ErrorKind.Conflict,
@@ -57,14 +57,5 @@ internal static class VolumeRemoval
             layers.ForEach(l => context.Catalog.Layers.Drop(l));
             context.Catalog.Volumes.Delete(volume.Id);
         }
-    }
-
-    private static void RequireNoClones(EngineContext context, VolumeRow volume, List<LayerRow> layers)
-    {
-        var clones = layers.SelectMany(l => context.Catalog.Layers.Children(l.Id)).Where(c => c.VolumeId is { } id && id != volume.Id)
-            .Select(c => context.Catalog.Volumes.Get(c.VolumeId!.Value).Name).Distinct().ToList();
-        if (clones.Count > 0)
-            throw new SnapshotException(ErrorIds.HasDependants, ErrorKind.Conflict,
-                $"Volume '{volume.Name}' is the base of {string.Join(", ", clones.Select(c => $"'{c}'"))} and cannot be removed. Make {(clones.Count == 1 ? "it" : "them")} independent first with -Flatten; or use -Defer, which keeps what {(clones.Count == 1 ? "it needs until it goes" : "they need until the last one goes")}.", volume.Name);
     }
 }
