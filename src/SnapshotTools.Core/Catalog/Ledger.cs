@@ -33,8 +33,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
             using var mine = Wait();
             if (mine is null) return;
             var changed = database.Query("SELECT tab, key, version FROM unwritten", r => (Table: r.GetString(0), Key: r.GetString(1), Version: r.GetInt64(2)));
-            if (whole || files.Stat(path) is not { } stat || IsOvergrown(stat.Length)) WriteWhole();
-            else Append(changed.ConvertAll(c => (c.Table, c.Key)));
+            if (whole || files.Stat(path) is null || !Append(changed.ConvertAll(c => (c.Table, c.Key)))) WriteWhole();
             database.Write(() =>
             {
                 foreach (var (table, key, version) in changed) database.Execute("DELETE FROM unwritten WHERE tab = ?1 AND key = ?2 AND version = ?3", table, key, version);
@@ -55,10 +54,12 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
         }
     }
 
+    /// <summary>Whether most of the file is of rows that changed since. Counting them takes as long as there are many, so it is asked once in a while.</summary>
     private bool IsOvergrown(long length) =>
-        length > FreeBytes && length > BytesPerRow * LedgerTables.All.Sum(t => database.Scalar<long>($"SELECT count(*) FROM {t.Name}"));
+        length > BytesPerRow * LedgerTables.All.Sum(t => database.Scalar<long>($"SELECT count(*) FROM {t.Name}"));
 
-    private void Append(List<(string Table, string Key)> changed)
+    /// <returns>False when it is time to write the ledger anew.</returns>
+    private bool Append(List<(string Table, string Key)> changed)
     {
         var lines = changed.SelectMany(c => LedgerFile.Line(RowOf(c.Table, c.Key))).ToArray();
         using var file = files.Open(path, FileOpenMode.ReadWrite);
@@ -68,6 +69,8 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
         bool isCut = end > 0 && file.Read(end - 1, last) == 1 && last[0] != (byte)'\n';
         file.Write(end, isCut ? [(byte)'\n', .. lines] : lines);
         file.BeginFlush(end, lines.Length);
+        long length = end + lines.Length;
+        return end / FreeBytes == length / FreeBytes || !IsOvergrown(length);
     }
 
     private void WriteWhole()
