@@ -21,6 +21,9 @@ internal sealed class Database : IDisposable
     /// <summary>Is told of each write transaction that was committed, and whether it was waited for to be durable; for tests of crashes.</summary>
     internal event Action<bool>? Committed;
 
+    /// <summary>The statements that were run so far; for tests of how their cost grows.</summary>
+    internal IReadOnlyCollection<string> Statements => _commands.Keys;
+
     private Database(SqliteConnection connection) => _connection = connection;
 
     /// <summary>Opens the catalog file, or makes it when <paramref name="create"/> says so, and brings its schema up to date.</summary>
@@ -135,23 +138,16 @@ internal sealed class Database : IDisposable
     }
 
     /// <summary>All rows of a query.</summary>
-    public List<T> Query<T>(string sql, Func<RowReader, T> map, params object?[] values)
-    {
-        RowReader row = default;
-        return QueryAny(sql, reader => row = new RowReader(reader), _ => map(row), values);
-    }
+    public List<T> Query<T>(string sql, Func<RowReader, T> map, params object?[] values) => QueryAny(sql, reader => map(new RowReader(reader)), values);
 
     /// <summary>All rows of a query whose columns the caller does not know.</summary>
-    public List<T> QueryAny<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values) => QueryAny(sql, _ => { }, map, values);
-
-    private List<T> QueryAny<T>(string sql, Action<SqliteDataReader> begin, Func<SqliteDataReader, T> map, object?[] values)
+    public List<T> QueryAny<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values)
     {
         var command = Bind(sql, values);
         return Guard(() =>
         {
             var rows = new List<T>();
             using var reader = command.ExecuteReader();
-            begin(reader);
             while (reader.Read()) rows.Add(map(reader));
             return rows;
         });

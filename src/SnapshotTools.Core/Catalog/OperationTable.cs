@@ -39,8 +39,9 @@ internal sealed class OperationTable(Database database)
         database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state IN (0, 1, 2)", OperationRow.Read);
 
     /// <summary>Those that somebody works on, or worked on when the process was killed.</summary>
+    /// <remarks>SQLite uses the index of open operations only where its condition is said literally.</remarks>
     public List<OperationRow> Running() =>
-        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state = 1", OperationRow.Read);
+        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state IN (0, 1, 2) AND o.state = 1", OperationRow.Read);
 
     public List<OperationRow> All() => database.Query($"SELECT {OperationRow.Columns} FROM operation o ORDER BY o.id", OperationRow.Read);
 

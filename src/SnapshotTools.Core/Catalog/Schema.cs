@@ -104,6 +104,10 @@ internal static class Schema
         -- what tells a guest that it is another copy of itself; null: the machine has no such device
         ALTER TABLE vm ADD COLUMN generation TEXT;
         """,
+
+        """
+        CREATE INDEX volume_removed ON volume(id) WHERE is_removed = 1;
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

@@ -43,7 +43,7 @@ internal sealed class SnapshotTable(Database database)
     public void Delete(VmSnapshotRow s)
     {
         database.Execute("UPDATE vm_snapshot SET parent_id = ?2 WHERE parent_id = ?1", s.Id, s.ParentId);
-        database.Execute("UPDATE vm SET present_id = ?2 WHERE present_id = ?1", s.Id, s.ParentId);
+        database.Execute("UPDATE vm SET present_id = ?3 WHERE id = ?1 AND present_id = ?2", s.VmId, s.Id, s.ParentId);
         database.Execute("UPDATE volume_snapshot SET vm_snapshot_id = NULL WHERE vm_snapshot_id = ?1", s.Id);
         database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
         database.Execute("DELETE FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
@@ -83,7 +83,7 @@ internal sealed class SnapshotTable(Database database)
     public void DeleteVolumeSnapshot(VolumeSnapshotRow s)
     {
         database.Execute("UPDATE volume_snapshot SET parent_id = ?2 WHERE parent_id = ?1", s.Id, s.ParentId);
-        database.Execute("UPDATE volume SET present_id = ?2 WHERE present_id = ?1", s.Id, s.ParentId);
+        database.Execute("UPDATE volume SET present_id = ?3 WHERE id = ?1 AND present_id = ?2", s.VolumeId, s.Id, s.ParentId);
         database.Execute("DELETE FROM volume_snapshot WHERE id = ?1", s.Id);
     }
 
