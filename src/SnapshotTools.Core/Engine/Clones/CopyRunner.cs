@@ -61,21 +61,12 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
             var now = context.Catalog.Operations.Get(operation.Id);
             if (now.State is not (OperationState.Pending or OperationState.Running)) return now;
             options.Progress?.Report(new OperationProgress($"{now.Kind} {now.Target}", now.BytesDone, now.BytesTotal));
-            if (now.State == OperationState.Running) SettleIfDead(context, now);
+            if (now.State == OperationState.Running) new Upkeep.Settling(context, options.Log).TakeBackIfDead(now);
             if (clock.Elapsed > patience)
                 throw new SnapshotException(ErrorIds.WaitTimedOut, ErrorKind.Busy, $"Operation '{now.Kind} {now.Target}' has not ended in {patience.Value.TotalSeconds:0} s; it goes on. See how far it is: Get-SnapshotOperation {now.Uid}", now.Uid);
             options.Cancellation.WaitHandle.WaitOne(PollInterval);
             options.Cancellation.ThrowIfCancellationRequested();
         }
-    }
-
-    /// <summary>Says of an operation whose process is dead that it was interrupted, and takes back what it must not leave.</summary>
-    public static void SettleIfDead(EngineContext context, OperationRow operation)
-    {
-        using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
-        if (mine is null || context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;
-        if (context.Catalog.Copies.Find(now.Id) is { } copy) VolumeCopy.Settle(context, now, copy);
-        else OperationRun.TakeBack(context, now, OperationState.Interrupted, $"Process {now.ProcessId} ended before the operation did.");
     }
 
     private static void RunAll<T>(IReadOnlyList<T> items, Action<T> run)

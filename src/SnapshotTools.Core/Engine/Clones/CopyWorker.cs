@@ -109,6 +109,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
     /// <summary>A session that copied itself may have been killed; its copy is taken over.</summary>
     private void SettleTheDead()
     {
-        foreach (var operation in context.Catalog.Operations.Running().Where(o => !_running.ContainsKey(o.Id))) CopyRunner.SettleIfDead(context, operation);
+        var settling = new Upkeep.Settling(context, options.Log);
+        foreach (var operation in context.Catalog.Operations.Running().Where(o => !_running.ContainsKey(o.Id))) settling.TakeBackIfDead(operation);
     }
 }

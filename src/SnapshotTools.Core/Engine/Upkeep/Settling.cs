@@ -47,19 +47,20 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         }
     }
 
-    private void TakeBackIfDead(OperationRow operation)
+    /// <summary>Says of an operation whose process is dead that it was interrupted, and takes back what it must not leave.</summary>
+    public void TakeBackIfDead(OperationRow operation)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
         if (mine is null) return;   // its process is alive
-        if (context.Catalog.Operations.Get(operation.Id).State != OperationState.Running) return;   // somebody else was faster
-        if (context.Catalog.Copies.Find(operation.Id) is { } copy)
+        if (context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;   // somebody else was faster
+        if (context.Catalog.Copies.Find(now.Id) is { } copy)
         {
-            Clones.VolumeCopy.Settle(context, operation, copy);
-            log?.Invoke($"Operation '{operation.Kind} {operation.Target}' was interrupted. It goes on: Resume-SnapshotOperation {operation.Uid}");
+            Clones.VolumeCopy.Settle(context, now, copy);
+            log?.Invoke($"Operation '{now.Kind} {now.Target}' was interrupted. It goes on: Resume-SnapshotOperation {now.Uid}");
             return;
         }
-        OperationRun.TakeBack(context, operation, OperationState.Interrupted, $"Process {operation.ProcessId} ended before the operation did.");
-        log?.Invoke($"Operation '{operation.Kind} {operation.Target}' of {operation.StartedAt:u} was interrupted; what it had not committed was taken back.");
+        OperationRun.TakeBack(context, now, OperationState.Interrupted, $"Process {now.ProcessId} ended before the operation did.");
+        log?.Invoke($"Operation '{now.Kind} {now.Target}' of {now.StartedAt:u} was interrupted; what it had not committed was taken back.");
     }
 
     /// <summary>Forgets layers that nothing lies on; merges copy data, and so are not for the opening of a store.</summary>
