@@ -128,7 +128,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         LayerFiles.Measure(context.Storage, layer);
         // A head that nothing was written to since it was made reads as the layer under it, which is frozen already.
         bool freezes = snapshot is null;
-        if (freezes && layer.ParentId is { } parentId && Catalog.Layers.Get(parentId) is var parent && parent.Size == layer.Size && !SourceMachines.IsRunning(context, volume) && context.Storage.IsEmpty(layer.File))
+        if (freezes && layer.ParentId is { } parentId && Catalog.Layers.Get(parentId) is var parent && parent.Size == layer.Size && !context.IsInRunningVm(volume.Id) && context.Storage.IsEmpty(layer.File))
             (layer, freezes) = (parent, false);
         return new Entry(volume, snapshot, layer, freezes, name, source.Description);
     }
@@ -138,7 +138,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     private long EstimateData(Entry entry)
     {
         // The tables of a head that a hypervisor writes to cannot be read from outside; what its chain takes on disk is the most there can be.
-        if (SourceMachines.IsRunning(context, entry.Source) && entry.Freezes)
+        if (context.IsInRunningVm(entry.Source.Id) && entry.Freezes)
             return Math.Min(entry.Base.Size, Catalog.Layers.Chain(entry.Base.Id).Sum(l => context.Storage.Measure(l.File)?.AllocatedBytes ?? 0));
         return context.Storage.DataBytesOf(entry.Base.File);
     }
@@ -170,10 +170,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         if (entry.BaseLayer is { } layer)
         {
             Catalog.Layers.MakeFrozen(entry.BaseRow, entry.VolumeId, context.Storage.Measure(layer.File)!);
-            var operation = Catalog.Operations.Queue(OperationKind.Copy, entry.Name, entry.DataBytes);
-            Catalog.Copies.Insert(new CopyRow(operation.Id, batch, entry.VolumeId, entry.BaseRow, entry.Source.Id,
-                context.Storage.NewLayerFile(Guid.CreateVersion7()).Location, 0, pace.MaxBytesPerSecond, pace.MaxConcurrency));
-            entry.CopyOperationId = operation.Id;
+            entry.CopyOperationId = CopyQueue.Add(context, batch, entry.Name, entry.VolumeId, entry.BaseRow, entry.Source.Id, entry.DataBytes, pace).Id;
         }
         Catalog.Layers.ForgetGarbage([context.Storage.PublishedLocation(entry.Name)]);   // of a volume that had the name before
         Catalog.Layers.SetUnpublished(entry.VolumeId);

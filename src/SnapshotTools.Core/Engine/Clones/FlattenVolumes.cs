@@ -8,7 +8,7 @@ namespace SnapshotTools.Core.Engine.Clones;
 /// </summary>
 internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string> volumes, CopyPace pace) : Command<CloneResult>(context)
 {
-    private readonly List<(VolumeRow Volume, LayerRow Layer)> _linked = [];
+    private readonly List<(VolumeRow Volume, LayerRow Layer, long Bytes)> _linked = [];
 
     protected override IReadOnlyCollection<LockKey> Locks() =>
         [.. volumes.Select(Context.ResolveVolume).SelectMany(v => Catalog.Machines.AllAttachmentsOf(v.Id).Select(a => LockKey.Vm(a.VmId)).Prepend(LockKey.Volume(v.Id))).Distinct()];
@@ -22,8 +22,8 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
             foreach (var layer in Catalog.Layers.OfVolume(volume.Id).Where(l => l.ParentId is { } id && Catalog.Layers.Get(id).VolumeId != volume.Id))
             {
                 if (Catalog.Copies.OfVolume(volume.Id).Exists(c => c.LayerId == layer.Id)) continue;
-                _linked.Add((volume, layer));
                 long bytes = Catalog.Layers.Chain(layer.Id).Sum(l => Storage.Measure(l.File)?.AllocatedBytes ?? 0);
+                _linked.Add((volume, layer, bytes));
                 steps.Add(new PlanStep(PlanAction.CopyData, volume.Name, $"make volume '{volume.Name}' independent: copy up to {ByteSize.Format(bytes)}", BytesCopied: bytes));
             }
         }
@@ -37,7 +37,7 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
     {
         var frozen = _linked.FindAll(l => l.Layer.State == LayerState.Head);
         var heads = new NewHeads(Context);
-        foreach (var (volume, layer) in frozen) heads.Add(volume, layer, null);
+        foreach (var (volume, layer, _) in frozen) heads.Add(volume, layer, null);
         using var machines = new SourceMachines(Context, frozen.ConvertAll(f => f.Volume));
         using var reserved = Storage.Reserve([.. frozen.Where(f => !machines.Has(f.Volume)).Select(f => f.Layer.File)]);
         var queued = new List<OperationRow>();
@@ -52,13 +52,8 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
             {
                 for (int i = 0; i < frozen.Count; i++) Catalog.Layers.Freeze(frozen[i].Layer.Id, facts[i]);
                 heads.Commit();
-                foreach (var (volume, layer) in _linked)
-                {
-                    var operation = Catalog.Operations.Queue(OperationKind.Copy, volume.Name, plan.Steps.First(s => s.Subject == volume.Name).BytesCopied);
-                    long source = Catalog.Layers.Get(layer.ParentId!.Value).VolumeId!.Value;
-                    Catalog.Copies.Insert(new CopyRow(operation.Id, run.RowId, volume.Id, layer.Id, source, Storage.NewLayerFile(Guid.CreateVersion7()).Location, 0, pace.MaxBytesPerSecond, pace.MaxConcurrency));
-                    queued.Add(operation);
-                }
+                foreach (var (volume, layer, bytes) in _linked)
+                    queued.Add(CopyQueue.Add(Context, run.RowId, volume.Name, volume.Id, layer.Id, Catalog.Layers.Get(layer.ParentId!.Value).VolumeId!.Value, bytes, pace));
             });
         }
         catch (Exception error)
@@ -68,7 +63,7 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
         }
         run.Afterwards(() =>
         {
-            foreach (var (_, layer) in frozen) Storage.SetFrozen(layer.File, true);
+            foreach (var (_, layer, _) in frozen) Storage.SetFrozen(layer.File, true);
             heads.Publish();
         });
         return Context.Database.Read(() => new CloneResult([.. volumes.Select(v => Context.ToModel(Context.ResolveVolume(v)))], [.. queued.Select(Context.ToModel)]));

@@ -29,10 +29,6 @@ internal sealed class SourceMachines : IDisposable
         }
     }
 
-    /// <summary>Whether a machine runs that has the volume.</summary>
-    public static bool IsRunning(EngineContext context, VolumeRow volume) => context.Compute is not null
-        && context.Catalog.Machines.AllAttachmentsOf(volume.Id).Exists(a => context.StateOf(context.Catalog.Machines.Get(a.VmId)) is VmState.Running or VmState.Paused);
-
     /// <summary>Whether a running machine writes to the volume.</summary>
     public bool Has(VolumeRow volume) => _byVolume.ContainsKey(volume.Id);
 
