@@ -16,7 +16,7 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     public Database Database => Catalog.Database;
 
     /// <summary>The catalog's second record.</summary>
-    public Ledger Ledger => new(Database, Files, Locks, Path.Combine(Store, StoreFiles.LedgerName));
+    public Ledger Ledger => new(Database, Files, Locks, Paths.Ledger);
 
     /// <summary>The VM of a name or id.</summary>
     public VmRow ResolveVm(string nameOrId) => Resolve(nameOrId, "VM instance", ErrorIds.VmNotFound, "Get-VmInstance",

@@ -144,9 +144,6 @@ public sealed class SnapshotEngine : IDisposable
 /// <param name="Locks">The file whose bytes are the locks between operations.</param>
 public sealed record StoreFiles(string Directory, string Catalog, string Locks)
 {
-    /// <summary>The name of the catalog's second record, from which a lost catalog is rebuilt.</summary>
-    public const string LedgerName = "catalog.ledger";
-
-    /// <summary>The catalog's second record.</summary>
-    public string Ledger => Path.Combine(Directory, LedgerName);
+    /// <summary>The catalog's second record, from which a lost catalog is rebuilt.</summary>
+    public string Ledger => Path.Combine(Directory, "catalog.ledger");
 }
