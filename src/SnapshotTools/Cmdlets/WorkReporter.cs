@@ -43,7 +43,8 @@ public sealed class WorkReporter : IProgress<OperationProgress>
                 done.TrySetException(e);
             }
         });
-        if (Task.WhenAny(done.Task, _pumpEnded.Task).GetAwaiter().GetResult() != done.Task && !done.Task.IsCompleted) throw new OperationCanceledException();
+        Task.WaitAny(done.Task, _pumpEnded.Task);
+        if (!done.Task.IsCompleted) throw new OperationCanceledException();
         done.Task.GetAwaiter().GetResult();
     }
 

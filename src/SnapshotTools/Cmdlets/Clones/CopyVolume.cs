@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Clones volumes, from their present or from snapshots, all of one instant. The clones can be used at once.</summary>
-[Cmdlet(VerbsCommon.Copy, "Volume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsCommon.Copy, "Volume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmVolume), typeof(OperationPlan))]
 public sealed class CopyVolume : CloningCmdlet
 {

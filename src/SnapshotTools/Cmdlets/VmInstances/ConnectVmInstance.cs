@@ -6,7 +6,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Takes a QEMU that someone else started as the running machine of a VM, by its QMP socket.</summary>
 [Cmdlet(VerbsCommunications.Connect, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = "Name")]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class ConnectVmInstance : PowerCmdlet
+public sealed class ConnectVmInstance : VmChangingCmdlet
 {
     /// <summary>Where its QMP monitor listens: the path of a socket, unix:PATH, or tcp:HOST:PORT. Nobody else may be connected to it.</summary>
     [Parameter(Mandatory = true, Position = 1)]

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Removes VM instances. Their volumes stay, unless it is told otherwise.</summary>
-[Cmdlet(VerbsCommon.Remove, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsCommon.Remove, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
 public sealed class RemoveVmInstance : LockingCmdlet
 {

@@ -6,7 +6,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Lets paused VMs go on, and suspended ones from the memory that they were suspended with.</summary>
 [Cmdlet(VerbsLifecycle.Resume, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = "Name")]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class ResumeVmInstance : PowerCmdlet
+public sealed class ResumeVmInstance : VmChangingCmdlet
 {
     private protected override string Doing => "Resuming";
 

@@ -7,7 +7,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Changes the configuration of stopped VMs: processors, memory, adapters, and how they boot.</summary>
 [Cmdlet(VerbsCommon.Set, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = "Name")]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class SetVmInstance : PowerCmdlet
+public sealed class SetVmInstance : VmChangingCmdlet
 {
     /// <summary>Number of virtual processors, 1 to 1024.</summary>
     [Parameter]

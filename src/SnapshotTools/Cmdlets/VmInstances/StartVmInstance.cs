@@ -6,7 +6,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Starts VMs: they boot, or go on from the memory of the checkpoint that they were restored to.</summary>
 [Cmdlet(VerbsLifecycle.Start, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = "Name")]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class StartVmInstance : PowerCmdlet
+public sealed class StartVmInstance : VmChangingCmdlet
 {
     /// <summary>Builds the machine, but lets its processors stand until Resume-VmInstance.</summary>
     [Parameter]

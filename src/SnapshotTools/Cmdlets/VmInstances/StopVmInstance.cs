@@ -6,7 +6,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Stops VMs: asks the guest to shut down and waits for it, or pulls the plug.</summary>
 [Cmdlet(VerbsLifecycle.Stop, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = "Name")]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class StopVmInstance : PowerCmdlet
+public sealed class StopVmInstance : VmChangingCmdlet
 {
     private static readonly TimeSpan DefaultPatience = TimeSpan.FromMinutes(2);
 

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Lists VM snapshots, or shows them as a tree with the present in its place.</summary>
-[Cmdlet(VerbsCommon.Get, "VmSnapshot")]
+[Cmdlet(VerbsCommon.Get, "VmSnapshot", DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmSnapshot), typeof(SnapshotTreeNode))]
 public sealed class GetVmSnapshot : StoreCmdlet
 {

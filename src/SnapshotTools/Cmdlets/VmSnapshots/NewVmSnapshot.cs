@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Takes a snapshot of a VM: one consistent point over all its volumes, or those named, with its configuration.</summary>
-[Cmdlet(VerbsCommon.New, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsCommon.New, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmSnapshot), typeof(OperationPlan))]
 public sealed class NewVmSnapshot : LockingCmdlet
 {

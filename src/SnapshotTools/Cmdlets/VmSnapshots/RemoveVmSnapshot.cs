@@ -6,9 +6,9 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Removes VM snapshots; the layers that nothing else needs are deleted or merged. The present and all other snapshots stay.</summary>
-[Cmdlet(VerbsCommon.Remove, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsCommon.Remove, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmSnapshot), typeof(OperationPlan))]
-public sealed class RemoveVmSnapshot : LockingCmdlet
+public sealed class RemoveVmSnapshot : RemovalCmdlet
 {
     private const string ByName = "Name";
     private const string ByVm = "VmInstance";
@@ -58,18 +58,6 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
     [ValidateRange(1, long.MaxValue)]
     public long MaxBytesPerSecond { get; set; }
 
-    /// <summary>Makes linked clones independent first, which copies their data.</summary>
-    [Parameter]
-    public SwitchParameter Flatten { get; set; }
-
-    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
-    [Parameter]
-    public SwitchParameter Defer { get; set; }
-
-    /// <summary>Writes the snapshots that were removed.</summary>
-    [Parameter]
-    public SwitchParameter PassThru { get; set; }
-
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
@@ -100,7 +88,7 @@ public sealed class RemoveVmSnapshot : LockingCmdlet
             Snapshot = snapshot,
             IncludeChildren = IncludeChildren,
             MetadataOnly = MetadataOnly,
-            Dependants = DependantParameters.Of(Flatten, Defer),
+            Dependants = Dependants,
         }), removed =>
         {
             _removed.UnionWith(removed.Select(s => s.Id));

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Gives a VM snapshot another name. Its id stays.</summary>
-[Cmdlet(VerbsCommon.Rename, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsCommon.Rename, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmSnapshot), typeof(OperationPlan))]
 public sealed class RenameVmSnapshot : LockingCmdlet
 {

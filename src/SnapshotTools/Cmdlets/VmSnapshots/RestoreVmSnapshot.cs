@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Brings a VM back to a snapshot, or goes on with a restore that failed. No snapshot is lost by it.</summary>
-[Cmdlet(VerbsData.Restore, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsData.Restore, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
 public sealed class RestoreVmSnapshot : LockingCmdlet
 {

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Changes what is written down about a VM snapshot: its description, its tags, its expiry. What is not named stays.</summary>
-[Cmdlet(VerbsCommon.Set, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsCommon.Set, "VmSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmSnapshot), typeof(OperationPlan))]
 public sealed class SetVmSnapshot : LockingCmdlet
 {

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Detaches a volume from a VM. The volume and its snapshots stay in the store.</summary>
-[Cmdlet(VerbsData.Dismount, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium)]
+[Cmdlet(VerbsData.Dismount, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
 public sealed class DismountVmVolume : LockingCmdlet
 {

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Lists volumes with their sizes and what they take on disk.</summary>
-[Cmdlet(VerbsCommon.Get, "VmVolume")]
+[Cmdlet(VerbsCommon.Get, "VmVolume", DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmVolume))]
 public sealed class GetVmVolume : StoreCmdlet
 {

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Attaches a volume to a VM, as its last.</summary>
-[Cmdlet(VerbsData.Mount, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsData.Mount, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
 public sealed class MountVmVolume : LockingCmdlet
 {

@@ -6,9 +6,9 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Removes volumes that no VM has attached. An adopted image stays where it is.</summary>
-[Cmdlet(VerbsCommon.Remove, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsCommon.Remove, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmVolume), typeof(OperationPlan))]
-public sealed class RemoveVmVolume : LockingCmdlet
+public sealed class RemoveVmVolume : RemovalCmdlet
 {
     private const string ByName = "Name";
     private const string ByVolume = "VmVolume";
@@ -29,18 +29,6 @@ public sealed class RemoveVmVolume : LockingCmdlet
     [Parameter]
     public SwitchParameter IncludeSnapshots { get; set; }
 
-    /// <summary>Makes linked clones independent first, which copies their data.</summary>
-    [Parameter]
-    public SwitchParameter Flatten { get; set; }
-
-    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
-    [Parameter]
-    public SwitchParameter Defer { get; set; }
-
-    /// <summary>Writes the volumes that were removed.</summary>
-    [Parameter]
-    public SwitchParameter PassThru { get; set; }
-
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
@@ -49,5 +37,5 @@ public sealed class RemoveVmVolume : LockingCmdlet
     }
 
     private void Remove(string volume, string name) =>
-        Change($"Removing volume '{name}'", Engine.Volumes.Remove(volume, IncludeSnapshots, DependantParameters.Of(Flatten, Defer)), removed => { if (PassThru) WriteObject(removed); });
+        Change($"Removing volume '{name}'", Engine.Volumes.Remove(volume, IncludeSnapshots, Dependants), removed => { if (PassThru) WriteObject(removed); });
 }

@@ -7,7 +7,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Changes the size of a volume that has no snapshots.</summary>
-[Cmdlet(VerbsCommon.Resize, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium)]
+[Cmdlet(VerbsCommon.Resize, "VmVolume", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmVolume), typeof(OperationPlan))]
 public sealed class ResizeVmVolume : LockingCmdlet
 {

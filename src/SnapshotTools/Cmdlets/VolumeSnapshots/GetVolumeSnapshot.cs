@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Lists the snapshots of single volumes, those that are part of VM snapshots included.</summary>
-[Cmdlet(VerbsCommon.Get, "VolumeSnapshot")]
+[Cmdlet(VerbsCommon.Get, "VolumeSnapshot", DefaultParameterSetName = ByName)]
 [OutputType(typeof(VolumeSnapshot))]
 public sealed class GetVolumeSnapshot : StoreCmdlet
 {

@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Takes a snapshot of a single volume.</summary>
-[Cmdlet(VerbsCommon.New, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low)]
+[Cmdlet(VerbsCommon.New, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Low, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VolumeSnapshot), typeof(OperationPlan))]
 public sealed class NewVolumeSnapshot : LockingCmdlet
 {

@@ -6,9 +6,9 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Removes snapshots of single volumes; layers that nothing else needs are deleted or merged.</summary>
-[Cmdlet(VerbsCommon.Remove, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsCommon.Remove, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VolumeSnapshot), typeof(OperationPlan))]
-public sealed class RemoveVolumeSnapshot : LockingCmdlet
+public sealed class RemoveVolumeSnapshot : RemovalCmdlet
 {
     private const string ByName = "Name";
     private const string ByVolume = "VmVolume";
@@ -42,18 +42,6 @@ public sealed class RemoveVolumeSnapshot : LockingCmdlet
     [ArgumentCompleter(typeof(VolumeSnapshotNameCompleter))]
     public string[]? Name { get; set; }
 
-    /// <summary>Makes linked clones independent first, which copies their data.</summary>
-    [Parameter]
-    public SwitchParameter Flatten { get; set; }
-
-    /// <summary>Removes it in spite of linked clones; what they need goes with the last of them.</summary>
-    [Parameter]
-    public SwitchParameter Defer { get; set; }
-
-    /// <summary>Writes the snapshots that were removed.</summary>
-    [Parameter]
-    public SwitchParameter PassThru { get; set; }
-
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
@@ -77,5 +65,5 @@ public sealed class RemoveVolumeSnapshot : LockingCmdlet
     }
 
     private void Remove(string volume, string snapshot, string name) =>
-        Change($"Removing snapshot '{name}'", Engine.VolumeSnapshots.Remove(volume, snapshot, DependantParameters.Of(Flatten, Defer)), removed => { if (PassThru) WriteObject(removed); });
+        Change($"Removing snapshot '{name}'", Engine.VolumeSnapshots.Remove(volume, snapshot, Dependants), removed => { if (PassThru) WriteObject(removed); });
 }

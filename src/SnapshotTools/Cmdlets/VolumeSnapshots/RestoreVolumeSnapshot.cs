@@ -6,7 +6,7 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Cmdlets;
 
 /// <summary>Brings a volume back to one of its own snapshots.</summary>
-[Cmdlet(VerbsData.Restore, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High)]
+[Cmdlet(VerbsData.Restore, "VolumeSnapshot", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmVolume), typeof(OperationPlan))]
 public sealed class RestoreVolumeSnapshot : LockingCmdlet
 {

@@ -5,8 +5,8 @@ using SnapshotTools.Core;
 
 namespace SnapshotTools.Cmdlets;
 
-/// <summary>A cmdlet that changes what VMs are doing: started, stopped, standing, going on.</summary>
-public abstract class PowerCmdlet : LockingCmdlet
+/// <summary>A cmdlet that changes VMs one by one, each named or from the pipeline.</summary>
+public abstract class VmChangingCmdlet : LockingCmdlet
 {
     private const string ByName = "Name";
     private const string ByVm = "VmInstance";
