@@ -1,5 +1,8 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
 using SnapshotTools.Core;
 using SnapshotTools.Guest;
+using SnapshotTools.Testing;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -66,5 +69,105 @@ public sealed class CloneLiveTests(ITestOutputHelper output) : IDisposable
         Assert.Empty(_store.Engine.Test());
         Assert.True(_store.LastRecordOf("web02-0", null, "first") >= record);
         Assert.True(_store.LastRecordOf("web02-1", null, "second") >= record);
+    }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task Four_disks_of_a_guest_at_work_are_cloned_of_one_instant()
+    {
+        string[] disks = ["a", "b", "c", "d"];
+        _store.AddVm("web01", disks: 4);
+        using var shell = await _store.StartAndWorkAsync("web01");
+        await shell.RunAsync("mkdir -p /mnt/c /mnt/d; mount -t ext4 /dev/vdc /mnt/c; mount -t ext4 /dev/vdd /mnt/d");
+        // Each pair of neighbours is written to in turn, so that all four hang together.
+        await shell.RunAsync("workload /mnt/b/first /mnt/c/second 1 >/run/work2 2>&1 & workload /mnt/c/first /mnt/d/second 1 >/run/work3 2>&1 &");
+        await shell.RunAsync("while [ ! -s /run/work2 ] || [ ! -s /run/work3 ]; do sleep 0.02; done");
+        await LiveStore.WaitForWorkAsync(shell);
+        long before = await LiveStore.RecordAsync(shell);
+
+        var log = new List<string>();
+        var made = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [.. disks.Select((_, i) => new CloneSource($"web01-{i}", null, "*-copy"))] }).Run(new RunOptions { Log = log.Add });
+        await LiveStore.WaitForWorkAsync(shell);
+        long after = await LiveStore.RecordAsync(shell);   // it tells of its records ten times a second
+        var ended = _store.Engine.Operations.Run([.. made.Copies.Select(c => c.Id)], new RunOptions { Log = log.Add });
+        Assert.All(ended, o => Assert.Equal(OperationState.Completed, o.State));
+        await LiveStore.WaitForWorkAsync(shell);
+        _store.TurnOff("web01");
+
+        Directory.CreateDirectory(_store.File("probe"));
+        _store.Engine.Machines.Create(new NewVmRequest
+        {
+            Name = "probe",
+            MemoryBytes = 128 << 20,
+            Volumes = [.. made.Volumes.Select(v => new AttachRequest(v.Name))],
+            Boot = _store.Engine.Machines.Get("web01").Boot with { ExtraArguments = GuestPorts.Arguments(_store.File("probe")) },
+        }).Run();
+        var numbers = new List<(long First, long Second)>();
+        // As after a power cut, which is what each was at the instant: e2fsck replays the journal, and finds nothing else to do.
+        for (int i = 0; i < 3; i++)
+            numbers.Add((_store.LastRecordOf($"web01-{i}-copy", null, "first"), _store.LastRecordOf($"web01-{i + 1}-copy", null, "second")));
+        output.WriteLine($"{log.First(l => l.Contains("all disks write", StringComparison.Ordinal))}; records {string.Join(", ", numbers)}; {before} before and {after} after the call");
+        Assert.All(numbers, n => Assert.True(n.Second >= 1 && n.Second <= n.First && n.First <= n.Second + 1, $"{n.First} and {n.Second} are not of one instant"));
+        Assert.InRange(numbers[0].First, before, after);
+        _store.Engine.Machines.Start("probe").Run();
+        using var probe = await _store.ConnectAsync("probe");
+        foreach (var (disk, i) in disks.Select((d, i) => (d, i)))
+            await probe.RunAsync($"mkdir -p /mnt/{disk}; mount -t ext4 /dev/vd{disk} /mnt/{disk}; touch /mnt/{disk}/mounted");
+        for (int i = 0; i < 3; i++)
+        {
+            string[] lasts = (await probe.RunAsync($"workload last /mnt/{disks[i]}/first; workload last /mnt/{disks[i + 1]}/second")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            Assert.Equal([numbers[i].First, numbers[i].Second], lasts.Select(long.Parse));
+        }
+        _store.TurnOff("probe");
+        Assert.Empty(_store.Engine.Test());
+    }
+
+    [GuestFact("e2fsck")]
+    public async Task Ten_of_fifty_linked_clones_of_one_template_boot_at_once_and_the_template_is_untouched()
+    {
+        const int Booted = 10;
+        _store.AddVm("golden", disks: 1, memoryMiB: 96);
+        _store.Engine.Machines.Set("golden", new VmChanges { NetworkAdapters = [new VmNetworkAdapter("", "none")] }).Run();
+        var template = _store.Engine.Templates.Create(new VmCloneRequest { Source = "golden", Name = "base" }).Run();
+        _store.Engine.Operations.Run([.. template.Clones.Copies.Select(c => c.Id)]);
+        _store.Engine.Machines.Remove("golden", removeVolumes: true, removeSnapshots: true).Run();
+        var clock = Stopwatch.StartNew();
+        var made = _store.Engine.Templates.Instantiate(new VmCloneRequest { Source = "base", Name = "web-##", Count = 50, Linked = true }).Run().Vms;
+        output.WriteLine($"50 VMs in {clock.Elapsed.TotalSeconds:0.00} s");
+        var files = _store.LayerFilesOf(made[0].Volumes[0].Volume).Skip(1).Select(f => Path.Combine(_store.Store, "layers", f)).ToList();
+        var untouched = files.ConvertAll(f => (Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f))), File.GetLastWriteTimeUtc(f)));
+        Assert.Equal(50, made.Select(v => v.Id).Distinct().Count());
+        Assert.Equal(50, made.Select(v => v.NetworkAdapters[0].MacAddress).Distinct().Count());
+        Assert.Equal(50, made.Select(v => v.GenerationId).Distinct().Count());
+        Assert.Equal(50, made.Select(v => v.Volumes[0].VolumeId).Distinct().Count());
+
+        var booted = made.Take(Booted).Select(v => v.Name).ToList();
+        booted.ForEach(_store.MovePorts);
+        clock.Restart();
+        // Each in a session of its own, all in the same moment.
+        await Task.WhenAll(booted.Select(name => Task.Run(() =>
+        {
+            using var session = _store.Open();
+            session.Machines.Start(name).Run();
+        })));
+        output.WriteLine($"{Booted} started after {clock.Elapsed.TotalSeconds:0.0} s");
+        var shells = await Task.WhenAll(booted.Select(_store.ConnectAsync));
+        output.WriteLine($"{Booted} at their shell after {clock.Elapsed.TotalSeconds:0.0} s");
+        string[] seen = await Task.WhenAll(shells.Select((shell, i) => shell.RunAsync(
+            $"mkdir /mnt; mount -t ext4 /dev/vda /mnt && [ ! -e /mnt/name ] && echo {booted[i]} >/mnt/name && umount /mnt && cat /sys/class/dmi/id/product_uuid /sys/block/vda/serial /sys/bus/pci/drivers/virtio-pci/*/subsystem_device")));
+        Assert.Equal(Booted, seen.Distinct().Count());
+        Assert.All(booted.Zip(seen), s => Assert.Contains(_store.Engine.Machines.Get(s.First).Id.ToString(), s.Second, StringComparison.OrdinalIgnoreCase));
+        booted.ForEach(_store.TurnOff);
+        output.WriteLine($"all off after {clock.Elapsed.TotalSeconds:0.0} s");
+
+        Assert.Equal(untouched, files.ConvertAll(f => (Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f))), File.GetLastWriteTimeUtc(f))));
+        foreach (string name in booted)
+        {
+            string raw = _store.File("one.raw");
+            _store.Engine.Volumes.Export(_store.Engine.Machines.Get(name).Volumes[0].Volume, null, raw, ImageFileFormat.Raw).Run();
+            Tool.Run("e2fsck", ["-f", "-n", raw]);
+            Assert.Equal(name, Tool.Run("debugfs", ["-R", "cat /name", raw]).Split('\n').First(l => !l.StartsWith("debugfs", StringComparison.Ordinal)));
+            File.Delete(raw);
+        }
+        Assert.Empty(_store.Engine.Test());
     }
 }
