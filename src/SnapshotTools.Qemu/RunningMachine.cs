@@ -35,18 +35,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
 
     public void Resume() => QemuCalls.Run(() => machine.ResumeAsync());
 
-    public long Suspend(string memoryFile, CancellationToken cancellation) => QemuCalls.Run(async () =>
-    {
-        var disks = await DiskSwitch.PrepareAsync(machine, [], cancellation).ConfigureAwait(false);
-        await using (disks.ConfigureAwait(false))
-        {
-            using var target = files.Create(memoryFile);
-            var saved = await Checkpoint.TakeAsync(machine, disks, target, method: MemoryMethod.Stopped, isLast: true, cancellation: cancellation).ConfigureAwait(false);
-            long bytes = (await saved.Completion.ConfigureAwait(false)).FileBytes;
-            await machine.TurnOffAsync(cancellation: CancellationToken.None).ConfigureAwait(false);
-            return bytes;
-        }
-    });
+    public IStandingMachine Suspend(string memoryFile, CancellationToken cancellation) => QemuCalls.Run(() => StandingMachine.SaveAsync(machine, files, memoryFile, cancellation));
 
     public IDisposable FreezeFileSystems(TimeSpan limit, CancellationToken cancellation) => QemuCalls.Run(async () =>
     {

@@ -33,8 +33,20 @@ internal sealed class MachineTable(Database database)
     /// <summary>Tells the guest, when it is started next, that it is another copy of itself.</summary>
     public void SetNewGeneration(long id) => database.Execute("UPDATE vm SET generation = ?2 WHERE id = ?1", id, Guid.NewGuid());
 
-    /// <summary>The memory that the VM goes on from when it is started; null boots it.</summary>
-    public void SetMemory(long id, string? location) => database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
+    /// <summary>The memory that the VM goes on from when it is started; null boots it. One that nothing needs any more is to be deleted.</summary>
+    public void SetMemory(long id, string? location)
+    {
+        string? earlier = database.Single("SELECT suspended_memory FROM vm WHERE id = ?1 AND suspended_memory IS NOT NULL", r => r.GetString(0), id);
+        database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
+        if (earlier is not null) ReleaseMemory(database, earlier);
+    }
+
+    /// <summary>Lets a memory file be deleted unless a suspended VM or a snapshot needs it.</summary>
+    public static void ReleaseMemory(Database database, string location) => database.Execute(
+        """
+        INSERT OR IGNORE INTO garbage(location) SELECT ?1
+        WHERE NOT EXISTS(SELECT 1 FROM vm WHERE suspended_memory = ?1) AND NOT EXISTS(SELECT 1 FROM vm_snapshot WHERE memory = ?1)
+        """, location);
 
     /// <summary>The machine of a VM that someone else started, if one was connected.</summary>
     public ConnectedMachine? Connected(long vmId) => database.Single(
@@ -65,6 +77,7 @@ internal sealed class MachineTable(Database database)
     {
         database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_id = ?1", id);
         database.Execute("DELETE FROM firmware WHERE vm_id = ?1", id);
+        SetMemory(id, null);
         database.Execute("DELETE FROM vm WHERE id = ?1", id);
     }
 

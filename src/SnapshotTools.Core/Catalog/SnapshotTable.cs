@@ -48,6 +48,7 @@ internal sealed class SnapshotTable(Database database)
         database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
         database.Execute("DELETE FROM firmware WHERE vm_snapshot_id = ?1", s.Id);
         database.Execute("DELETE FROM vm_snapshot WHERE id = ?1", s.Id);
+        if (s.Memory is not null) MachineTable.ReleaseMemory(database, s.Memory);
     }
 
     /// <summary>Snapshots of one layer are from now on of another, which reads the same.</summary>
@@ -86,9 +87,6 @@ internal sealed class SnapshotTable(Database database)
         database.Execute("UPDATE volume SET present_id = ?3 WHERE id = ?1 AND present_id = ?2", s.VolumeId, s.Id, s.ParentId);
         database.Execute("DELETE FROM volume_snapshot WHERE id = ?1", s.Id);
     }
-
-    /// <summary>Whether a suspended VM goes on from this memory.</summary>
-    public bool IsMemoryInUse(string location) => database.Scalar<long>("SELECT count(*) FROM vm WHERE suspended_memory = ?1", location) > 0;
 
     public long CountOnLayer(long layerId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE layer_id = ?1", layerId);
 

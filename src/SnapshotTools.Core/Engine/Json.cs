@@ -28,4 +28,5 @@ internal static class Json
 /// <param name="Volumes">The volumes that were asked for; empty for all.</param>
 /// <param name="Backup">The backup snapshot.</param>
 /// <param name="KeepBackup">Whether the backup snapshot stays.</param>
-internal sealed record FailedRestore(Guid Snapshot, string[] Volumes, Guid Backup, bool KeepBackup);
+/// <param name="Was">Running or Paused when the VM had a machine before.</param>
+internal sealed record FailedRestore(Guid Snapshot, string[] Volumes, Guid Backup, bool KeepBackup, VmState? Was = null);

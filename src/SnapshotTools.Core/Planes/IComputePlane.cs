@@ -93,12 +93,13 @@ public interface IRunningMachine : IDisposable
     /// <summary>Lets them go on.</summary>
     void Resume();
 
-    /// <summary>Saves the memory with the guest standing, and ends the machine at that very instant of its disks.</summary>
+    /// <summary>Saves the memory of a machine that is to end: its guest stands from then on, at that very instant of its disks.</summary>
     /// <param name="memoryFile">A new file for the memory, complete and durable on return.</param>
     /// <param name="cancellation">Lets the guest go on instead.</param>
-    /// <returns>The bytes of the file.</returns>
-    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> or <see cref="ErrorIds.MemoryNotAvailable"/>; the guest runs on.</exception>
-    long Suspend(string memoryFile, CancellationToken cancellation);
+    /// <returns>The machine as it stands.</returns>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>, <see cref="ErrorIds.MemoryNotAvailable"/> or
+    /// <see cref="ErrorIds.NotEnoughSpace"/>; the guest runs on.</exception>
+    IStandingMachine Suspend(string memoryFile, CancellationToken cancellation);
 
     /// <summary>Freezes the guest's file systems through its agent; disposing the result thaws them, and so does a watchdog when this process dies.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ConsistencyNotAvailable"/>: no agent, or it refused.</exception>
@@ -133,6 +134,21 @@ public interface IRunningMachine : IDisposable
     /// <param name="head">The file that the disk writes to.</param>
     /// <param name="size">The new size in bytes, which QEMU gives to the head itself.</param>
     void Resize(string head, long size);
+}
+
+/// <summary>A machine that stands since its memory was saved. Disposing it lets the guest go on, unless it was ended; and so does
+/// a watchdog when this process dies before <see cref="Keep"/>.</summary>
+public interface IStandingMachine : IDisposable
+{
+    /// <summary>The bytes of the memory file.</summary>
+    long MemoryBytes { get; }
+
+    /// <summary>From now on nobody but this object sets the guest going: the memory is about to be what the machine goes on from, and
+    /// that would be wrong once the guest has gone on.</summary>
+    void Keep();
+
+    /// <summary>Ends the machine.</summary>
+    void End();
 }
 
 /// <summary>A merge of two layers of a running disk, of which one lies on the other.</summary>

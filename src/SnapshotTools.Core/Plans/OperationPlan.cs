@@ -56,7 +56,10 @@ public sealed record OperationPlan
     /// <summary>Whether a plan made later would do the same to what exists.</summary>
     internal bool DoesTheSameAs(OperationPlan other) =>
         Target == other.Target && Lost.SequenceEqual(other.Lost)
-        && Steps.Select(s => (s.Action, s.Subject)).SequenceEqual(other.Steps.Select(s => (s.Action, s.Subject)));
+        && Steps.Select(s => (Alike(s.Action), s.Subject)).SequenceEqual(other.Steps.Select(s => (Alike(s.Action), s.Subject)));
+
+    /// <summary>In which direction two layers are merged changes nothing about what is left, and with what a guest writes meanwhile.</summary>
+    private static PlanAction Alike(PlanAction action) => action == PlanAction.MergeDown ? PlanAction.MergeUp : action;
 }
 
 /// <summary>One step of a plan.</summary>

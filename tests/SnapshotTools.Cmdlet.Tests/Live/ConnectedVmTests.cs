@@ -27,6 +27,7 @@ public sealed class ConnectedVmTests(PwshSession session) : LiveVmTest(session)
             Assert.Equal("Running", State("Get-VmInstance web01 | Connect-VmInstance -Monitor \"unix:$socket\" -PassThru"));
             Run("New-VmSnapshot web01 foreign");
             Assert.Equal(["True"], Texts("[string]($null -ne (Get-VmSnapshot web01 foreign).PauseDuration)"));
+            Assert.Contains("another program started its machine", Texts("(Restore-VmSnapshot web01 foreign -StopVm -PlanOnly).Lost")[0], StringComparison.Ordinal);
             Run("Stop-VmInstance web01 -TurnOff");
             Assert.Equal("Stopped", Vm("State"));
         }

@@ -115,6 +115,36 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         }
     }
 
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task A_session_killed_at_any_step_of_a_restore_leaves_a_guest_that_goes_on_from_its_memory()
+    {
+        _store.AddVm("web01", memoryMiB: 128);
+        var shell = await _store.StartAndWorkAsync("web01", memoryMiB: 8);
+        _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "before" }).Run();
+        foreach (string step in new[] { "the machine stands, and its memory is saved", "the memory of the backup is durable", "committed", "is stopped", "new heads are durable" })
+        {
+            Assert.Equal(137, RunSession("restore", "before", step));
+            var clock = Stopwatch.StartNew();
+            var state = _store.Reopen().Machines.Get("web01").State;
+            Assert.Equal(step is "committed" or "is stopped" or "new heads are durable", state == VmState.Error);
+            if (state == VmState.Error)
+            {
+                Assert.Equal(VmState.Running, _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run().State);
+                shell.Dispose();
+                shell = await _store.ConnectAsync("web01");
+            }
+            await LiveStore.WaitForWorkAsync(shell);
+            output.WriteLine($"restore: killed at '{step}'; {state}; the guest goes on from its memory within {clock.Elapsed.TotalSeconds:0.0} s");
+        }
+        long record = await LiveStore.RecordAsync(shell);
+        shell.Dispose();
+        _store.TurnOff("web01");
+        Assert.Empty(Directory.GetFiles(Path.Combine(_store.Store, "memory")));
+        Assert.Equal(["before"], _store.Engine.Snapshots.Find(new SnapshotQuery()).Select(s => s.Name));
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+        Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
+    }
+
     private int RunSession(string what, string snapshot, string step)
     {
         string[] arguments = ["exec", typeof(SessionProgram).Assembly.Location, what, _store.Store, _store.RunRoot, "web01", snapshot, step];

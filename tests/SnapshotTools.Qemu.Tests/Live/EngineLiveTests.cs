@@ -121,6 +121,87 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task A_restore_that_fails_after_the_stop_lets_the_guest_go_on_in_the_very_second()
+    {
+        PrepareVm();
+        _engine.Machines.Start("web01").Run();
+        using (var shell = await ConnectAsync())
+        {
+            await StartWorkAsync(shell);
+            _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "before" }).Run();
+            await shell.RunAsync("echo only-in-memory >/run/marker");
+        }
+        // One volume of two and no backup to be kept: the memory is there all the same.
+        var request = new RestoreRequest { Vm = "web01", Snapshot = "before", Volumes = ["db"], StopVm = true };
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Equal(ErrorIds.RestoreRolledBack, FailToRestore(request with { FailAction = FailAction.Rollback }).ErrorId);
+        output.WriteLine($"stopped, failed and running again within {clock.Elapsed.TotalSeconds:0.0} s");
+        Assert.Equal(VmState.Running, _engine.Machines.Get("web01").State);
+        await AssertWorkWentOnAsync();
+
+        var error = FailToRestore(request);
+        Assert.Equal(ErrorIds.RestoreFailed, error.ErrorId);
+        Assert.Contains("with its memory", error.Message, StringComparison.Ordinal);
+        _engine.Dispose();
+        _engine = Open(SystemFiles.Instance);
+        Assert.Equal(VmState.Error, _engine.Machines.Get("web01").State);
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run().State);
+        await AssertWorkWentOnAsync();
+        Assert.Equal(["before"], _engine.Snapshots.Find(new SnapshotQuery()).Select(s => s.Name));
+
+        // Nor does a guest stop whose memory there is no room for.
+        var full = new SnapshotTools.Testing.Files.FaultyFileSystem(SystemFiles.Instance);
+        full.Fail(SnapshotTools.Testing.Files.FileCall.Write, 3, SnapshotTools.Testing.Files.FaultKind.NoSpace, always: true);
+        using (var cramped = Open(SystemFiles.Instance, full))
+            Assert.Equal(ErrorIds.NotEnoughSpace, Assert.Throws<SnapshotException>(() => cramped.Snapshots.Restore(request).Run()).ErrorId);
+        Assert.True(full.Fired);
+        await AssertWorkWentOnAsync();
+
+        // Who gives up while it stops goes on too.
+        using (var stop = new CancellationTokenSource())
+        {
+            var restore = _engine.Snapshots.Restore(request);
+            Assert.Throws<OperationCanceledException>(() => restore.Run(new RunOptions { Log = l => { if (l.Contains("is stopped", StringComparison.Ordinal)) stop.Cancel(); }, Cancellation = stop.Token }));
+        }
+        await AssertWorkWentOnAsync();
+
+        // A backup that is kept has the disks that were not restored too, since its memory belongs to them.
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(request with { KeepBackup = true }).Run().State);
+        using (var shell = await ConnectAsync()) Assert.NotEqual(0, (await shell.TryRunAsync("cat /run/marker")).ExitCode);
+        var backup = Assert.Single(_engine.Snapshots.Find(new SnapshotQuery()), s => s.IsBackup);
+        Assert.Equal((true, 2, SnapshotScope.All), (backup.HasMemory, backup.Volumes.Count, backup.Scope));
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = backup.Name, StopVm = true, Start = true }).Run().State);
+        await AssertWorkWentOnAsync();
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = backup.Name }).Run();
+        Assert.Empty(Directory.GetFiles(_folder.File("store/memory")));
+        Assert.DoesNotContain(_engine.Test(), f => f.Severity != FindingSeverity.Information);
+
+        SnapshotException FailToRestore(RestoreRequest what)
+        {
+            var faulty = new SnapshotTools.Testing.Files.FaultyFileSystem(SystemFiles.Instance);
+            using var failing = Open(faulty);
+            var restore = failing.Snapshots.Restore(what);
+            return Assert.Throws<SnapshotException>(() => restore.Run(new RunOptions
+            {
+                Log = line =>
+                {
+                    if (line.Contains("is stopped", StringComparison.Ordinal)) faulty.Fail(SnapshotTools.Testing.Files.FileCall.Write, 1, SnapshotTools.Testing.Files.FaultKind.NoSpace, always: true);
+                },
+            }));
+        }
+
+        async Task AssertWorkWentOnAsync()
+        {
+            using var shell = await ConnectAsync();
+            Assert.Contains("only-in-memory", await shell.RunAsync("cat /run/marker"), StringComparison.Ordinal);
+            await WaitForWorkAsync(shell);
+            long[] told = [.. (await shell.RunAsync("cat /run/work")).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => long.Parse(l.Split(' ')[1]))];
+            Assert.Equal(told, told.Order());
+        }
+    }
+
+    [GuestFact]
     public async Task Firmware_variables_are_the_vms_own_and_part_of_its_snapshots()
     {
         await Task.Yield();
@@ -228,8 +309,8 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         }).Run();
     }
 
-    private SnapshotEngine Open(IFileSystem files) =>
-        EmbeddedStore.Open(files, _folder.File("store"), compute: new QemuComputePlane(SystemFiles.Instance, runRoot: _folder.File("run")));
+    private SnapshotEngine Open(IFileSystem files, IFileSystem? ofMachines = null) =>
+        EmbeddedStore.Open(files, _folder.File("store"), compute: new QemuComputePlane(ofMachines ?? SystemFiles.Instance, runRoot: _folder.File("run")));
 
     private Task<GuestShell> ConnectAsync() => GuestShell.ConnectAsync(GuestPorts.Shell(_folder.Path));
 

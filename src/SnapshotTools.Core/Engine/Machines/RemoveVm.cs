@@ -57,11 +57,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             Context.Database.Write(() =>
             {
                 _parts.ForEach(Catalog.Snapshots.DeleteVolumeSnapshot);
-                foreach (var snapshot in _snapshots)
-                {
-                    if (snapshot.Memory is { } memory) Catalog.Layers.AddGarbage(memory);
-                    Catalog.Snapshots.Delete(snapshot);
-                }
+                _snapshots.ForEach(Catalog.Snapshots.Delete);
                 Catalog.Machines.Delete(_vm.Id);
                 VolumeRemoval.Forget(Context, _removed);
             });

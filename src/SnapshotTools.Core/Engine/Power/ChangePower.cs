@@ -49,7 +49,7 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
         if (_state == VmState.Suspended)
         {
             if (change == PowerChange.Resume) StartVm.Start(Context, _vm, _state, paused: false, options);
-            else Context.Database.Write(() => Catalog.Machines.SetMemory(_vm.Id, null));
+            else StartVm.ForgetMemory(Context, _vm);
             return;
         }
         using var machine = Context.FindMachine(_vm);

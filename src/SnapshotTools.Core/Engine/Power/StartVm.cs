@@ -52,6 +52,20 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
         options.Log?.Invoke($"VM '{vm.Name}' {(memory is null ? "was started" : "goes on from its memory")}");
         // The memory was of that one moment; from now on the disks move on without it.
-        if (memory is not null) context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+        if (memory is not null) ForgetMemory(context, vm);
+    }
+
+    /// <summary>Forgets the memory that a VM was suspended with, and deletes it unless a snapshot needs it.</summary>
+    public static void ForgetMemory(EngineContext context, VmRow vm)
+    {
+        context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+        try
+        {
+            new Collecting(context).DeleteGarbage();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+            // The next opening of the store deletes it.
+        }
     }
 }

@@ -56,7 +56,6 @@ internal sealed class RemoveVmSnapshot(EngineContext context, RemoveSnapshotRequ
                 foreach (var snapshot in _doomed)
                 {
                     if (!request.MetadataOnly) parts[snapshot.Id].ForEach(Catalog.Snapshots.DeleteVolumeSnapshot);
-                    if (snapshot.Memory is { } memory && !Catalog.Snapshots.IsMemoryInUse(memory)) Catalog.Layers.AddGarbage(memory);
                     Catalog.Snapshots.Delete(snapshot);
                 }
             });
