@@ -8,16 +8,19 @@ using Xunit.Abstractions;
 
 namespace SnapshotTools.Core.Tests;
 
-/// <summary>Workers as processes of their own, killed at random moments of a copy.</summary>
+/// <summary>Workers and sessions as processes of their own, killed at random moments of a copy. With more effort than usual it is the whole: four GiB of data, a hundred kills.</summary>
 [Trait("Category", "Torture")]
 [Collection("Processes")]
 public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
 {
     private const long DiskSize = 4L << 30;
     private const int Chunk = 1 << 20;
-    private const int Stride = 16;   // one chunk in so many holds data
-    private const int DataChunks = (int)(DiskSize / Chunk / Stride);
-    private const int Kills = 40;
+
+    private static readonly bool Whole = Effort.Factor > 1;
+    private static readonly int Stride = Whole ? 1 : 16;   // one chunk in so many holds data
+    private static readonly int DataChunks = (int)(DiskSize / Chunk / Stride);
+    private static readonly int Kills = Whole ? 100 : 40;
+    private static readonly long Rate = Whole ? 48 << 20 : 24 << 20;
 
     private readonly TestStore _store = new();
     private readonly Random _random = new(Effort.Seed);
@@ -27,13 +30,17 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
     {
         _store.NewVolume("data", DiskSize);
         Fill(_store.Engine.Volumes.Get("data").Path);
-        var made = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data")], Pace = new CopyPace(MaxBytesPerSecond: 24 << 20) }).Run();
+        var made = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data")], Pace = new CopyPace(MaxBytesPerSecond: Rate) }).Run();
         Guid id = made.Copies[0].Id;
         long durable = 0;
         int kills = 0, reads = 0;
-        for (; kills < Kills * Effort.Factor; kills++)
+        int sessions = 0, working = 0;
+        for (; kills < Kills; kills++)
         {
-            using var worker = StartWorker();
+            // A worker, or a session that copies in the foreground.
+            bool isSession = _random.Next(2) == 0;
+            using var worker = isSession ? Start("copy", _store.Directory, id.ToString()) : StartWorker();
+            if (isSession) sessions++;
             // Of four kills two come at any moment, one after the copy began, and one after more of it became durable, however slow the machine is.
             switch (kills % 4)
             {
@@ -46,6 +53,7 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
             }
             Thread.Sleep(_random.Next(5, 500));
             reads += CheckSamples(4);
+            if (_store.Engine.Operations.Get(id) is { State: OperationState.Running } it && it.ProcessId == worker.Id) working++;
             worker.Kill();
             worker.WaitForExit();
             _store.Reopen();
@@ -66,12 +74,13 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(OperationState.Completed, ended.State);
         long durableData = durable / Chunk / Stride * Chunk;
         Assert.True(first >= durableData - Chunk, $"{durableData} bytes were durable, but the copy went on at {first}");
+        Assert.True(ended.BytesDone - first <= (DataChunks * (long)Chunk) - durableData + Chunk, $"{ended.BytesDone - first} bytes were copied in the end");
         for (int i = 0; i < DataChunks; i++) Check(i);
         Assert.Equal(1, _store.Engine.Volumes.Get("data-copy").ChainLength);
         Assert.Equal(1, _store.Engine.Volumes.Get("data").ChainLength);
         _store.AssertClean(layers: 2);
         Effort.Count("kills", kills);
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kills} kills, {reads} reads; the last run went on at {first >> 20} of {DataChunks} MiB"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kills} kills, {sessions} of them of sessions, {working} in the midst of copying, {reads} reads; {durable >> 20} MiB of {DiskSize >> 20} were durable then, the last run went on at {first >> 20} of {DataChunks} MiB"));
     }
 
     [Fact]
@@ -100,8 +109,17 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
         return engine.Operations.Work(TimeSpan.FromMilliseconds(500)) ? 0 : 1;
     }
 
-    private Process StartWorker() => Process.Start(new ProcessStartInfo(
-        Environment.ProcessPath is { } p && Path.GetFileNameWithoutExtension(p) == "dotnet" ? p : "dotnet", ["exec", typeof(WorkerProcessTests).Assembly.Location, "work", _store.Directory]))!;
+    /// <summary>What a session runs that copies in the foreground.</summary>
+    internal static int Copy(string store, Guid operation)
+    {
+        using var engine = EmbeddedStore.Open(store);
+        return engine.Operations.Run([operation]) is [{ State: OperationState.Completed }] ? 0 : 1;
+    }
+
+    private Process StartWorker() => Start("work", _store.Directory);
+
+    private static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo(
+        Environment.ProcessPath is { } p && Path.GetFileNameWithoutExtension(p) == "dotnet" ? p : "dotnet", ["exec", typeof(WorkerProcessTests).Assembly.Location, .. arguments]))!;
 
     private long CopiedTo() => _store.Engine.Context.Catalog.Copies.All()[0].CopiedTo;
 

@@ -27,6 +27,7 @@ internal static partial class Worker
             return 0;
         }
         if (arguments is ["work", var copies]) return WorkerProcessTests.Work(copies);
+        if (arguments is ["copy", var copied, var operation]) return WorkerProcessTests.Copy(copied, Guid.Parse(operation));
         if (arguments is not ["work", var store, var id, var seed, var seconds]) return 2;
         try
         {
