@@ -65,6 +65,10 @@ public sealed class CloneTests : ModuleTest
         Fail("TemplateNotFound", "New-VmInstance x -Template nothing");
         Fail("InvalidArgument", "New-VmInstance x -Template base -Volume web01-root");
         Run("Get-VmInstance node-* | Remove-VmInstance -IncludeVolumes -Force; Remove-VmTemplate base -Force");
+        Fail("HasDependants", "Remove-VmInstance web01 -IncludeVolumes -IncludeSnapshots -Force");
+        Fail("InvalidArgument", "Remove-VmInstance web01 -IncludeVolumes -IncludeSnapshots -Force -Flatten -Defer");
+        Run("Remove-VmInstance web01 -IncludeVolumes -IncludeSnapshots -Force -Flatten; Remove-VmInstance r1 -IncludeVolumes -Force -Defer");
+        Assert.Equal([""], Texts("\"$((Get-VmVolume r2-root).LinkedTo)\""));
         Assert.Equal(["true"], Texts("Test-SnapshotStore -Quiet"));
     }
 

@@ -278,6 +278,32 @@ public sealed class CloneTests : IDisposable
         Assert.Contains("-Defer", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(DependantAction.Flatten)]
+    [InlineData(DependantAction.Defer)]
+    public void A_VM_that_linked_clones_lie_on_is_removed_without_harm_to_them(DependantAction action)
+    {
+        _store.NewVm("web01", "os", "db");
+        _store.Write("os", 0, 200_000, 1);
+        _store.Snapshot("web01", "a");
+        _store.Write("os", 0, 100_000, 2);
+        string[] then = [_store.Hash("os"), _store.Hash("db")];
+        Clone(linked: true, new CloneSource("os", null, "c1"), new CloneSource("db", null, "c2"));
+        Refused(ErrorIds.HasDependants, () => Engine.Machines.Remove("web01", true, true));
+        var removal = Engine.Machines.Remove("web01", true, true, action);
+        Assert.Equal(action == DependantAction.Flatten, removal.Plan.Steps.Any(s => s.Action == PlanAction.CopyData));
+
+        removal.Run();
+
+        Assert.Empty(Engine.Machines.Find());
+        Assert.Equal(["c1", "c2"], Engine.Volumes.Find().Select(v => v.Name));
+        Assert.Equal(then, new[] { _store.Hash("c1"), _store.Hash("c2") });
+        Assert.Equal(action == DependantAction.Flatten, Engine.Volumes.Get("c1").LinkedTo is null);
+        foreach (string clone in new[] { "c1", "c2" }) Engine.Volumes.Remove(clone, false).Run();
+        Engine.Optimize().Run();
+        _store.AssertClean(layers: 0);
+    }
+
     [Fact]
     public void A_deferred_removal_ends_with_the_last_clone()
     {

@@ -20,7 +20,7 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
     private static readonly int Stride = Whole ? 1 : 16;   // one chunk in so many holds data
     private static readonly int DataChunks = (int)(DiskSize / Chunk / Stride);
     private static readonly int Kills = Whole ? 100 : 40;
-    private static readonly long Rate = Whole ? 48 << 20 : 24 << 20;
+    private static readonly long Rate = Whole ? 160 << 20 : 24 << 20;
 
     private readonly TestStore _store = new();
     private readonly Random _random = new(Effort.Seed);

@@ -39,7 +39,14 @@ public sealed class MachineService
     public PlannedOperation<VmCloneResult> Clone(VmCloneRequest request) => new CloneVm(_context, request).Prepare();
 
     /// <summary>Removes a VM instance; gives back what it was.</summary>
-    public PlannedOperation<VmInstance> Remove(string vm, bool removeVolumes, bool removeSnapshots) => new RemoveVm(_context, vm, removeVolumes, removeSnapshots).Prepare();
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>: linked clones need what would go with it.</exception>
+    public PlannedOperation<VmInstance> Remove(string vm, bool removeVolumes, bool removeSnapshots, DependantAction dependants = DependantAction.Refuse)
+    {
+        var removal = new RemoveVm(_context, vm, removeVolumes, removeSnapshots, allowClones: dependants != DependantAction.Refuse).Prepare();
+        if (dependants != DependantAction.Flatten) return removal;
+        var clones = _context.Database.Read(() => RemoveVm.FindClones(_context, _context.ResolveVm(vm), removeVolumes));
+        return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVm(_context, vm, removeVolumes, removeSnapshots).Prepare());
+    }
 
     /// <summary>Starts a VM, or lets it go on from where it was suspended or paused.</summary>
     public PlannedOperation<VmInstance> Start(string vm, bool paused = false) => new StartVm(_context, vm, paused).Prepare();

@@ -20,7 +20,8 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
 
     // When the sync of a new size fails nobody knows which size is on the disk; the catalog follows what the image says. A clone is there
     // before its data is copied, and stays when that fails.
-    private static readonly Action<SnapshotEngine, StoreScenario>[] DoneInParts = [StoreScenario.Acts["resize"], StoreScenario.Acts["clone"], StoreScenario.Acts["clone of the present"]];
+    private static readonly Action<SnapshotEngine, StoreScenario>[] DoneInParts =
+        [.. new[] { "resize", "clone", "clone of the present", "replica", "template", "remove, flattening" }.Select(a => StoreScenario.Acts[a])];
 
     private readonly StoreScenario _scenario = new();
 

@@ -42,7 +42,7 @@ public sealed class RepairTests : IDisposable
         if (how != "a page is damaged") Assert.Equal(ErrorIds.CatalogDamaged, Assert.Throws<SnapshotException>(() => EmbeddedStore.Open(_store).Dispose()).ErrorId);
 
         var repair = EmbeddedStore.Repair(_store);
-        Assert.Contains("2 VMs, 3 volumes, 4 snapshots", repair.Plan.ToString(), StringComparison.Ordinal);
+        Assert.Contains("4 VMs, 5 volumes, 4 snapshots", repair.Plan.ToString(), StringComparison.Ordinal);
         Assert.Empty(repair.Plan.Lost);
         Assert.All(repair.Run(), r => Assert.True(r.IsMended, r.ToString()));
 

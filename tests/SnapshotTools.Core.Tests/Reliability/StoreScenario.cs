@@ -34,6 +34,12 @@ internal sealed class StoreScenario : IDisposable
         ["linked clones"] = (e, _) => e.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("os"), new CloneSource("db")], Linked = true }).Run(),
         ["clone"] = (e, _) => Copy(e, new CloneSource("os", e.VolumeSnapshots.Get("os", "b").Id)),
         ["clone of the present"] = (e, _) => Copy(e, new CloneSource("db")),
+        ["replica"] = (e, _) => CopyAll(e, e.Machines.Clone(new VmCloneRequest { Source = "web01", Name = "web02", Snapshot = "a" }).Run().Clones),
+        ["linked replica"] = (e, _) => e.Machines.Clone(new VmCloneRequest { Source = "web01", Name = "web02", Linked = true }).Run(),
+        ["template"] = (e, _) => CopyAll(e, e.Templates.Create(new VmCloneRequest { Source = "web01", Name = "golden" }).Run().Clones),
+        ["VMs of a template"] = (e, _) => e.Templates.Instantiate(new VmCloneRequest { Source = "base", Name = "node-#", Count = 2, Linked = true }).Run(),
+        ["remove, flattening"] = (e, _) => e.Templates.Remove("base", DependantAction.Flatten).Run(),
+        ["remove, deferring"] = (e, _) => e.Templates.Remove("base", DependantAction.Defer).Run(),
         ["new VM"] = (e, _) => e.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("spare")] }).Run(),
         ["resize"] = (e, _) => e.Volumes.Resize("spare", 2 << 20, false).Run(),
         ["remove volume"] = (e, _) => e.Volumes.Remove("spare", false).Run(),
@@ -74,11 +80,15 @@ internal sealed class StoreScenario : IDisposable
     public static string StateOf(SnapshotEngine engine)
     {
         var lines = new List<string>();
-        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {string.Join(' ', vm.Volumes)}");
+        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {Disks(vm.Volumes)}");
+        foreach (var template in engine.Templates.Find()) lines.Add($"template {template.Name}: {Disks(template.Volumes)}");
         foreach (var volume in engine.Volumes.Find()) lines.Add($"volume {volume.Name} {volume.SizeBytes} {TestStore.HashFile(volume.Path)}");
         foreach (var s in engine.Snapshots.Find(new SnapshotQuery())) lines.Add($"snapshot {Plain(s.Name)} on {s.ParentName}: {string.Join(' ', s.Volumes.Select(v => TestStore.HashFile(v.Path)))}");
         foreach (var s in engine.VolumeSnapshots.Find([], [])) lines.Add($"volume snapshot {s.VolumeName} {Plain(s.Name)}");
         return string.Join('\n', lines);
+
+        // New volumes have new ids each time.
+        static string Disks(IReadOnlyList<VmAttachment> volumes) => string.Join(' ', volumes.Select(v => v with { VolumeId = default }));
 
         static string Plain(string name) => name.StartsWith("backup-", StringComparison.Ordinal) ? "backup" : name;
     }
@@ -112,8 +122,21 @@ internal sealed class StoreScenario : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static void Copy(SnapshotEngine engine, CloneSource source) =>
-        engine.Operations.Run([.. engine.Volumes.Clone(new CloneRequest { Sources = [source] }).Run().Copies.Select(o => o.Id)]);
+    private static void Copy(SnapshotEngine engine, CloneSource source) => CopyAll(engine, engine.Volumes.Clone(new CloneRequest { Sources = [source] }).Run());
+
+    private static void CopyAll(SnapshotEngine engine, CloneResult made) => engine.Operations.Run([.. made.Copies.Select(o => o.Id)]);
+
+    /// <summary>A template, and a VM of it that is its linked clone.</summary>
+    private static void PrepareTemplate(TestStore store)
+    {
+        store.NewVolume("seed", 512 << 10);
+        store.Engine.Machines.Create(new NewVmRequest { Name = "seed", Volumes = [new AttachRequest("seed")] }).Run();
+        store.Write("seed", 0, 100_000, 5);
+        CopyAll(store.Engine, store.Engine.Templates.Create(new VmCloneRequest { Source = "seed", Name = "base" }).Run().Clones);
+        store.Engine.Machines.Remove("seed", true, true).Run();
+        store.Engine.Templates.Instantiate(new VmCloneRequest { Source = "base", Name = "node", Linked = true }).Run();
+        store.Write(store.Engine.Machines.Get("node").Volumes[0].Volume, 50_000, 100_000, 6);
+    }
 
     /// <summary>A VM with two disks, two snapshots and a present of its own, and a volume that nobody has.</summary>
     private void Prepare()
@@ -127,6 +150,7 @@ internal sealed class StoreScenario : IDisposable
         store.Write("db", 0, 70_000, 3);
         store.Snapshot("web01", "b");
         store.Write("os", 0, 10, 4);
+        PrepareTemplate(store);
         store.Engine.Dispose();
         Tool.Run("cp", ["-a", store.Directory, Prepared]);
         byte[] image = new byte[1 << 20];

@@ -30,10 +30,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             throw new SnapshotException(ErrorIds.VmHasSnapshots, ErrorKind.Conflict,
                 $"VM '{_vm.Name}' has {_snapshots.Count} snapshots, such as '{_snapshots[0].Name}', that would be lost with it. Use -RemoveSnapshots if they may go.", _vm.Name);
         _parts = [.. _snapshots.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id))];
-        // A volume that another VM has too stays.
-        _removed = removeVolumes
-            ? [.. Catalog.Machines.Attachments(_vm.Id).Where(a => Catalog.Machines.AllAttachmentsOf(a.VolumeId).Count == 1).Select(a => Catalog.Volumes.Get(a.VolumeId))]
-            : [];
+        _removed = removeVolumes ? OwnVolumes(Context, _vm) : [];
         var staying = _parts.Where(p => !_removed.Exists(v => v.Id == p.VolumeId)).ToList();
         var volumes = VolumeRemoval.Plan(Context, _removed, "", removeSnapshots, allowClones: allowClones);
         return new OperationPlan
@@ -45,6 +42,18 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             Lost = [$"{(isTemplate ? "template" : "VM instance")} '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
         };
     }
+
+    /// <summary>Names of the linked clones that need what goes with a VM: its volumes, if they go too, and its snapshots.</summary>
+    public static IReadOnlyList<string> FindClones(EngineContext context, VmRow vm, bool removeVolumes)
+    {
+        var removed = removeVolumes ? OwnVolumes(context, vm) : [];
+        var parts = context.Catalog.Snapshots.OfVm(vm.Id).SelectMany(s => context.Catalog.Snapshots.OfVmSnapshot(s.Id)).Where(p => !removed.Exists(v => v.Id == p.VolumeId));
+        return [.. removed.SelectMany(v => context.Catalog.Volumes.LinkedClonesOf(v.Id)).Concat(parts.SelectMany(p => context.Catalog.Volumes.LinkedClonesOn(p.LayerId))).Distinct()];
+    }
+
+    /// <summary>The volumes that no other VM has.</summary>
+    private static List<VolumeRow> OwnVolumes(EngineContext context, VmRow vm) =>
+        [.. context.Catalog.Machines.Attachments(vm.Id).Where(a => context.Catalog.Machines.AllAttachmentsOf(a.VolumeId).Count == 1).Select(a => context.Catalog.Volumes.Get(a.VolumeId))];
 
     protected override VmInstance Execute(OperationPlan plan, RunOptions options)
     {

@@ -8,7 +8,7 @@ namespace SnapshotTools.Cmdlets;
 /// <summary>Removes VM instances. Their volumes stay, unless it is told otherwise.</summary>
 [Cmdlet(VerbsCommon.Remove, "VmInstance", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.High, DefaultParameterSetName = ByName)]
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
-public sealed class RemoveVmInstance : LockingCmdlet
+public sealed class RemoveVmInstance : RemovalCmdlet
 {
     private const string ByName = "Name";
     private const string ByVm = "VmInstance";
@@ -33,10 +33,6 @@ public sealed class RemoveVmInstance : LockingCmdlet
     [Parameter]
     public SwitchParameter IncludeSnapshots { get; set; }
 
-    /// <summary>Writes the VMs that were removed.</summary>
-    [Parameter]
-    public SwitchParameter PassThru { get; set; }
-
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
@@ -45,5 +41,5 @@ public sealed class RemoveVmInstance : LockingCmdlet
     }
 
     private void Remove(string vm, string name) =>
-        Change($"Removing VM '{name}'", Engine.Machines.Remove(vm, IncludeVolumes, IncludeSnapshots), removed => { if (PassThru) WriteObject(removed); });
+        Change($"Removing VM '{name}'", Engine.Machines.Remove(vm, IncludeVolumes, IncludeSnapshots, Dependants), removed => { if (PassThru) WriteObject(removed); });
 }
