@@ -93,6 +93,9 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
     {
         _source = new ImageSource(request.ImagePath!, request.ImageFormat ?? FormatByName(request.ImagePath!), request.AllowedBackingFiles);
         _image = Storage.Inspect(_source);
+        if (request.Adopt && _image.BackingFile is { } below)
+            throw new SnapshotException(ErrorIds.ImageRefused, ErrorKind.InvalidInput,
+                $"Image '{_source.Path}' lies on '{below}' and cannot be adopted: the store could not vouch for what it does not hold. Import it, which copies what it reads as: leave -Adopt away.", _source.Path);
         _size = CheckSize(Math.Max(request.SizeBytes ?? 0, _image.VirtualSize));
         if (request.SizeBytes < _image.VirtualSize)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
