@@ -7,7 +7,7 @@ namespace SnapshotTools.Qemu.Tests;
 
 /// <summary>
 /// A session in a process of its own, that dies (SIGKILL) at a step of its operation. The test project is its own program for it:
-/// <c>dotnet SnapshotTools.Qemu.Tests.dll create|checkpoint|frozen|remove|restore STORE RUN-ROOT VM SNAPSHOT STEP</c>
+/// <c>dotnet SnapshotTools.Qemu.Tests.dll remove|restore STORE RUN-ROOT VM SNAPSHOT STEP</c>
 /// </summary>
 public static class SessionProgram
 {
@@ -24,17 +24,7 @@ public static class SessionProgram
         using var engine = EmbeddedStore.Open(SystemFiles.Instance, store, compute: new QemuComputePlane(SystemFiles.Instance, runRoot: runRoot));
         var options = new RunOptions { Log = Look };
         if (what == "remove") engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = vm, Snapshot = snapshot }).Run(options);
-        else if (what == "restore") engine.Snapshots.Restore(new RestoreRequest { Vm = vm, Snapshot = snapshot, StopVm = true }).Run(options);
-        else
-        {
-            engine.Snapshots.Create(new NewSnapshotRequest
-            {
-                Vm = vm,
-                Name = snapshot,
-                Memory = what == "checkpoint",
-                Freeze = what == "frozen" ? FileSystemFreeze.Required : FileSystemFreeze.No,
-            }).Run(options);
-        }
+        else engine.Snapshots.Restore(new RestoreRequest { Vm = vm, Snapshot = snapshot, StopVm = true }).Run(options);
         return 0;   // the step was never reached
     }
 }

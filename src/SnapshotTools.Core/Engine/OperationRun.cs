@@ -27,6 +27,9 @@ internal sealed class OperationRun : IDisposable
         _stop = CancellationTokenSource.CreateLinkedTokenSource(options.Cancellation);
     }
 
+    /// <summary>Is told each line of every operation's time line first, on the thread that does the work: for tests that let it die there.</summary>
+    internal static Action<string>? Observer { get; set; }
+
     public RunOptions Options { get; }
 
     /// <summary>Its row in the catalog.</summary>
@@ -66,7 +69,11 @@ internal sealed class OperationRun : IDisposable
     public List<LayerRow> PendingLayers() => _context.Catalog.Layers.Pending(_row.Id);
 
     /// <summary>A line of the operation's time line.</summary>
-    public void Log(string line) => Options.Log?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{_clock.Elapsed.TotalMilliseconds,8:0.0} ms  {line}"));
+    public void Log(string line)
+    {
+        Observer?.Invoke(line);
+        Options.Log?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{_clock.Elapsed.TotalMilliseconds,8:0.0} ms  {line}"));
+    }
 
     /// <summary>The instant of a snapshot: tells who wanted to know of it right before, and right after when the result is disposed.</summary>
     public IDisposable BeginPoint()

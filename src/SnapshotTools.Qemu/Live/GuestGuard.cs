@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using SnapshotTools.Core;
 using SnapshotTools.Qemu.GuestAgent;
 using SnapshotTools.Qemu.Launch;
 using SnapshotTools.Qemu.Qmp;
@@ -123,14 +124,14 @@ public sealed partial class GuestGuard : IDisposable
         string library = typeof(GuestGuard).Assembly.Location;
         if (library.Length == 0) throw new GuestGuardException("the library is not a file");
         string host = Environment.ProcessPath ?? "";
-        string name = Path.GetFileNameWithoutExtension(host);
-        if (name.StartsWith("pwsh", StringComparison.OrdinalIgnoreCase))
+        string? dotnet = Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : null;
+        if (dotnet is null && PowerShellProgram.Find(AppContext.BaseDirectory) is [var program, .. var first])
         {
             // A self-contained pwsh brings its own runtime, which runs nothing but pwsh.
             string call = $"exit ([Reflection.Assembly]::LoadFrom('{library.Replace("'", "''", StringComparison.Ordinal)}').GetType('{typeof(GuestGuard).FullName}'))::Main([string[]]'{duty}')";
-            return new ProcessStartInfo(host, ["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", call]);
+            return new ProcessStartInfo(program, [.. first, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", call]);
         }
-        string? dotnet = name == "dotnet" ? host : FindDotnet();
+        dotnet ??= FindDotnet();
         return dotnet is null
             ? throw new GuestGuardException($"'{host}' cannot run it, and there is no dotnet on the search path")
             : new ProcessStartInfo(dotnet, ["exec", "--runtimeconfig", RuntimeConfig(folder), library, duty]);

@@ -20,7 +20,9 @@ internal static partial class WorkerProcess
         string home = (string)cmdlet.SessionState.PSVariable.GetValue("PSHOME");
         string store = engine.GetStore().Path;
         string script = $"Import-Module '{Quote(ModuleFolder)}'; (Get-Command SnapshotTools\\Get-SnapshotStore).ImplementingType.Assembly.GetType('{typeof(WorkerEntry).FullName}')::Run('{Quote(store)}')";
-        string[] arguments = [.. Program(home), "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", script];
+        string[] program = PowerShellProgram.Find(home)
+            ?? throw new SnapshotException(ErrorIds.NotSupported, ErrorKind.Unsupported, $"No pwsh was found in '{home}' to start the worker with. Leave -NoWait away, so that this session copies itself.");
+        string[] arguments = [.. program, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", script];
         if (OperatingSystem.IsWindows()) StartOnWindows(arguments);
         else StartOnUnix(arguments, Path.Combine(store, LogName));
     }
@@ -33,19 +35,6 @@ internal static partial class WorkerProcess
     }
 
     private static string ModuleFolder => Path.GetDirectoryName(Path.GetDirectoryName(typeof(WorkerProcess).Assembly.Location))!;
-
-    /// <summary>The PowerShell that runs this session: its own program where that is one, else what lies in its folder.</summary>
-    private static string[] Program(string home)
-    {
-        string name = OperatingSystem.IsWindows() ? "pwsh.exe" : "pwsh";
-        if (Environment.ProcessPath is { } own && Path.GetFileNameWithoutExtension(own).StartsWith("pwsh", StringComparison.OrdinalIgnoreCase)) return [own];
-        string beside = Path.Combine(home, name);
-        if (File.Exists(beside)) return [beside];
-        // PowerShell as a library of dotnet's.
-        string main = Path.Combine(home, "pwsh.dll");
-        return Environment.ProcessPath is { } host && File.Exists(main) ? [host, main]
-            : throw new SnapshotException(ErrorIds.NotSupported, ErrorKind.Unsupported, $"No pwsh was found in '{home}' to start the worker with. Leave -NoWait away, so that this session copies itself.");
-    }
 
     private static void StartOnUnix(string[] arguments, string log)
     {

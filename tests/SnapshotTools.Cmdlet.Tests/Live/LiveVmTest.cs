@@ -38,10 +38,20 @@ public abstract class LiveVmTest : ModuleTest, IDisposable
     /// <summary>A property of the VM.</summary>
     protected string Vm(string property) => Texts($"[string](Get-VmInstance web01).{property}")[0];
 
+    /// <summary>Where the run folders are.</summary>
+    protected string RunFolder => _run.Path;
+
     public void Dispose()
     {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Ends the machines.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing) return;
         Session.Run("Get-VmInstance | Where-Object State -in Running, Paused | Stop-VmInstance -TurnOff -Force -Confirm:$false; Remove-Item env:SNAPSHOTTOOLS_RUN");
         _run.Dispose();
-        GC.SuppressFinalize(this);
     }
 }

@@ -7,34 +7,11 @@ using Xunit.Abstractions;
 
 namespace SnapshotTools.Qemu.Tests.Live;
 
-/// <summary>The session, or QEMU, is killed at every step of what is done to a guest at work.</summary>
+/// <summary>The session, or QEMU, is killed at every step of what is done to a guest at work. That PowerShell is killed at every step of a
+/// snapshot is in the cmdlets' tests.</summary>
 [Collection(LiveTests.Name)]
 public sealed class DeathTests(ITestOutputHelper output) : IDisposable
 {
-    private static readonly (string What, string Step)[] OfDisks =
-    [
-        ("create", "new heads are durable"),
-        ("create", "has opened the new heads"),
-        ("create", "the disks are switched"),
-        ("create", "all disks write to the new heads"),
-        ("create", "committed"),
-        ("frozen", "file systems are frozen"),
-        ("frozen", "the disks are switched"),
-        ("remove", "snapshots are forgotten"),
-        ("remove", "under the running guest"),
-        ("remove", "the images are merged"),
-    ];
-
-    private static readonly (string What, string Step)[] OfMemory =
-    [
-        ("checkpoint", "the guest stands"),
-        ("checkpoint", "the disks are switched"),
-        ("checkpoint", "the memory is being saved"),
-        ("checkpoint", "the memory is protected"),
-        ("checkpoint", "the memory is durable"),
-        ("checkpoint", "committed"),
-    ];
-
     private readonly LiveStore _store = new();
 
     public void Dispose()
@@ -44,40 +21,29 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact("e2fsck", "debugfs")]
-    public Task A_session_killed_at_any_step_leaves_a_guest_that_works_on_and_a_store_that_is_whole() => KillSessionsAsync(OfDisks);
-
-    [GuestFact("e2fsck", "debugfs")]
-    public Task A_session_killed_at_any_step_of_a_checkpoint_leaves_a_guest_that_works_on() => KillSessionsAsync(OfMemory);
-
-    private async Task KillSessionsAsync((string What, string Step)[] steps)
+    public async Task A_session_killed_at_any_step_of_a_removal_leaves_a_guest_that_works_on_and_a_store_that_is_whole()
     {
-        _store.AddVm("web01", withAgent: true);
+        string[] steps = ["snapshots are forgotten", "under the running guest", "the images are merged"];
+        _store.AddVm("web01");
         using var shell = await _store.StartAndWorkAsync("web01");
-        for (int i = 0; i < steps.Count(s => s.What == "remove"); i++) _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = $"old{i}" }).Run();
-        int removed = 0;
-        for (int i = 0; i < steps.Length; i++)
+        for (int i = 0; i < steps.Length; i++) _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = $"old{i}" }).Run();
+        foreach (var (i, step) in steps.Index())
         {
-            var (what, step) = steps[i];
-            string name = what == "remove" ? $"old{removed++}" : $"s{i}";
-            Assert.Equal(137, RunSession(what, name, step));
+            Assert.Equal(137, RunSession("remove", $"old{i}", step));
             var clock = Stopwatch.StartNew();
             await LiveStore.WaitForWorkAsync(shell);
-            output.WriteLine($"{what}: killed at '{step}'; the guest went on within {clock.Elapsed.TotalSeconds:0.0} s");
+            output.WriteLine($"remove: killed at '{step}'; the guest went on within {clock.Elapsed.TotalSeconds:0.0} s");
             _store.Reopen();
             Assert.All(_store.Engine.Operations.Find(), o => Assert.NotEqual(OperationState.Running, o.State));
-            bool isThere = _store.Engine.Snapshots.Find(new SnapshotQuery { Names = [name] }).Count == 1;
-            Assert.Equal(step == "committed", isThere);
+            Assert.Empty(_store.Engine.Snapshots.Find(new SnapshotQuery { Names = [$"old{i}"] }));
         }
-        await shell.RunAsync("sync");
         // And the next session can do everything.
-        var last = _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "last", Freeze = FileSystemFreeze.Required }).Run();
-        Assert.Equal(SnapshotConsistency.FileSystem, last.Consistency);
         Assert.True(_store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run().HasMemory);
         await LiveStore.WaitForWorkAsync(shell);
         long record = await LiveStore.RecordAsync(shell);
         _store.Engine.Optimize().Run();
         _store.TurnOff("web01");
-        Assert.Equal(2 * 4, _store.CountLayers());     // the one that was committed, last, memory and the present
+        Assert.Equal(2 * 2, _store.CountLayers());     // the snapshot and the present
         Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
         Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
         Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
