@@ -90,7 +90,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     private LedgerRow RowOf(string table, string key)
     {
         string expression = LedgerTables.All.First(t => t.Name == table).Key;
-        return database.QueryAny($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression == "{0}.id" ? "CAST(?1 AS INTEGER)" : "?1")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
+        return database.QueryAny($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression.Contains("||", StringComparison.Ordinal) ? "?1" : "CAST(?1 AS INTEGER)")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
             ?? new LedgerRow(table, key, null);
     }
 

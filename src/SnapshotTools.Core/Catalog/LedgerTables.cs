@@ -6,8 +6,8 @@ namespace SnapshotTools.Core.Catalog;
 /// <summary>The tables whose rows the ledger repeats: all that cannot be found out again from anything else.</summary>
 internal static class LedgerTables
 {
-    /// <summary>The tables, each before those that refer to it, with what names a row of it.</summary>
-    public static readonly IReadOnlyList<(string Name, string Key)> All =
+    /// <summary>The tables of the first version of the ledger, each before those that refer to it, with what names a row of it.</summary>
+    public static readonly IReadOnlyList<(string Name, string Key)> First =
     [
         ("store", "{0}.id"),
         ("vm", "{0}.id"),
@@ -18,14 +18,23 @@ internal static class LedgerTables
         ("volume_snapshot", "{0}.id"),
     ];
 
+    /// <summary>Those that came later.</summary>
+    public static readonly IReadOnlyList<(string Name, string Key)> Second = [("firmware", "{0}.rowid"), ("connected", "{0}.vm_id")];
+
+    /// <summary>All tables, each before those that refer to it.</summary>
+    public static readonly IReadOnlyList<(string Name, string Key)> All = [.. First, .. Second];
+
+    /// <summary>The table where triggers note the rows that changed.</summary>
+    public const string Unwritten = "CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;\n";
+
     /// <summary>The expression that names a row.</summary>
     public static string KeyOf(string key, string alias) => string.Format(CultureInfo.InvariantCulture, key, alias);
 
     /// <summary>Triggers that note which rows changed, in the transaction that changes them, so that no command has to think of it.</summary>
-    public static string Migration()
+    public static string Triggers(IEnumerable<(string Name, string Key)> tables)
     {
-        var sql = new StringBuilder("CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;\n");
-        foreach (var (name, key) in All)
+        var sql = new StringBuilder();
+        foreach (var (name, key) in tables)
         {
             foreach (var (verb, alias) in new[] { ("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD") })
             {

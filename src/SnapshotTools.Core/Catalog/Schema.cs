@@ -93,7 +93,7 @@ internal static class Schema
           vm_id INTEGER PRIMARY KEY REFERENCES vm(id) ON DELETE CASCADE, monitor TEXT NOT NULL, agent TEXT, names TEXT NOT NULL, connected_at INTEGER NOT NULL);
         """,
 
-        LedgerTables.Migration(),
+        LedgerTables.Unwritten + LedgerTables.Triggers(LedgerTables.First),
 
         """
         -- the firmware's variables of VMs and of their snapshots, each a file of its own
@@ -108,6 +108,8 @@ internal static class Schema
         """
         CREATE INDEX volume_removed ON volume(id) WHERE is_removed = 1;
         """,
+
+        LedgerTables.Triggers(LedgerTables.Second),
     ];
 
     /// <summary>The version that this module writes.</summary>

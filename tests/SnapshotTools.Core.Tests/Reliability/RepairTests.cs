@@ -112,6 +112,67 @@ public sealed class RepairTests : IDisposable
     }
 
     [Fact]
+    public void A_rebuilt_catalog_still_has_firmware_variables_and_connections()
+    {
+        using (var engine = EmbeddedStore.Open(_store))
+        {
+            var catalog = engine.Context.Catalog;
+            var vm = catalog.Machines.FindByName("web01")!;
+            long snapshot = catalog.Snapshots.FindByName(vm.Id, "a")!.Id;
+            engine.Context.Database.Write(() =>
+            {
+                catalog.Machines.SetFirmware(vm.Id, "memory/before");
+                catalog.Machines.SetFirmware(vm.Id, "memory/present");
+                catalog.Machines.SetFirmwareOfSnapshot(snapshot, "memory/of-a");
+                catalog.Machines.Connect(vm.Id, new ConnectedMachine("unix:/run/monitor", null, new Dictionary<string, string> { ["drive0"] = "data" }));
+            });
+            engine.Context.Ledger.Save();
+        }
+        File.Delete(Catalog);
+
+        EmbeddedStore.Repair(_store).Run();
+
+        using var rebuilt = EmbeddedStore.Open(_store);
+        var machines = rebuilt.Context.Catalog.Machines;
+        var row = machines.FindByName("web01")!;
+        Assert.Equal("memory/present", machines.Firmware(row.Id));
+        Assert.Equal("memory/of-a", machines.FirmwareOfSnapshot(rebuilt.Context.Catalog.Snapshots.FindByName(row.Id, "a")!.Id));
+        Assert.Equal("unix:/run/monitor", machines.Connected(row.Id)!.Monitor);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_rebuilt_catalog_keeps_what_linked_clones_need_of_a_removed_volume(bool ledger)
+    {
+        string path;
+        using (var engine = EmbeddedStore.Open(_store))
+        {
+            engine.Machines.Remove("empty", removeVolumes: false, removeSnapshots: false).Run();
+            engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("spare", null, "clone")], Linked = true }).Run();
+            engine.Volumes.Remove("spare", removeSnapshots: true, DependantAction.Defer).Run();
+            path = engine.Volumes.Get("clone").Path;
+        }
+        string before = TestStore.HashFile(path);
+        File.Delete(Catalog);
+        if (!ledger) File.Delete(Path.Combine(_store, "catalog.ledger"));
+
+        EmbeddedStore.Repair(_store).Run();
+
+        using (var engine = EmbeddedStore.Open(_store))
+        {
+            Assert.Equal(before, TestStore.HashFile(engine.Volumes.Get("clone").Path));
+            if (ledger)
+            {
+                Assert.DoesNotContain(engine.Volumes.Find(), v => v.Name == "spare");
+                engine.Volumes.Remove("clone", false).Run();
+                engine.Optimize().Run();
+            }
+            StoreScenario.AssertClean(engine);
+        }
+    }
+
+    [Fact]
     public void While_a_store_is_open_its_catalog_is_not_replaced()
     {
         using var other = EmbeddedStore.Open(_store);

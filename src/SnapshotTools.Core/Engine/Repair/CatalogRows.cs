@@ -50,6 +50,8 @@ internal sealed class CatalogRows
         Drop("attachment", r => Has("vm", r, "vm_id") && Has("volume", r, "volume_id"), _ => null, told);
         Drop("vm_snapshot", r => Has("vm", r, "vm_id"), r => $"VM snapshot '{r.GetValueOrDefault("name")}', whose VM is not known", told);
         Drop("volume_snapshot", r => Has("volume", r, "volume_id") && Has("layer", r, "layer_id"), r => $"volume snapshot '{r.GetValueOrDefault("name")}', whose layer is gone", told);
+        Drop("firmware", r => Has("vm", r, "vm_id") || Has("vm_snapshot", r, "vm_snapshot_id"), _ => null, told);
+        Drop("connected", r => Has("vm", r, "vm_id"), _ => null, told);
     }
 
     private bool Has(string table, Dictionary<string, object?> row, string column) => Find(table, "id", row.GetValueOrDefault(column)) is not null;

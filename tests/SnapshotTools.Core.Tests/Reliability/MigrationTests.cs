@@ -1,0 +1,84 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+using SnapshotTools.Core.Catalog;
+using SnapshotTools.Embedded;
+
+namespace SnapshotTools.Core.Tests.Reliability;
+
+/// <summary>
+/// A catalog of each earlier version is brought up to date when its store is opened, with nothing lost. A migration is one transaction, so a
+/// process that is killed between two leaves one of these versions.
+/// </summary>
+public sealed class MigrationTests : IDisposable
+{
+    /// <summary>What takes back each migration, the second first; the first made the catalog.</summary>
+    private static readonly string[] Backwards =
+    [
+        "DROP TABLE copy; ALTER TABLE operation DROP COLUMN rate; ALTER TABLE operation DROP COLUMN wanted",
+        "ALTER TABLE vm DROP COLUMN is_template; ALTER TABLE volume DROP COLUMN is_removed",
+        "DROP TABLE connected",
+        DropTriggers(LedgerTables.First) + "DROP TABLE unwritten",
+        "DROP TABLE firmware",
+        "ALTER TABLE vm DROP COLUMN generation",
+        "DROP INDEX volume_removed",
+        DropTriggers(LedgerTables.Second),
+    ];
+
+    private readonly StoreScenario _scenario = new();
+
+    public static TheoryData<int> Versions => [.. Enumerable.Range(1, Schema.Version - 1)];
+
+    public void Dispose() => _scenario.Dispose();
+
+    [Theory]
+    [MemberData(nameof(Versions))]
+    public void A_catalog_of_an_earlier_version_is_brought_up_to_date(int version)
+    {
+        string store = _scenario.Copy(), before = StoreScenario.StateOf(store);
+        Downgrade(Path.Combine(store, "catalog.sqlite"), version);
+        File.Delete(Path.Combine(store, "catalog.ledger"));
+
+        using (var engine = EmbeddedStore.Open(store))
+        {
+            Assert.Equal(before, StoreScenario.StateOf(engine));
+            StoreScenario.Do(engine, ["snapshot", "linked clones", "template", "remove volume"]);
+            StoreScenario.AssertClean(engine);
+            before = StoreScenario.StateOf(engine);
+        }
+
+        // Its ledger has what was there before the migration.
+        File.Delete(Path.Combine(store, "catalog.sqlite"));
+        EmbeddedStore.Repair(store).Run();
+        Assert.Equal(before, StoreScenario.StateOf(store));
+    }
+
+    [Fact]
+    public void A_catalog_of_a_later_version_is_refused_and_left_as_it_is()
+    {
+        string store = _scenario.Copy(), catalog = Path.Combine(store, "catalog.sqlite");
+        Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={Schema.Version + 1}; PRAGMA wal_checkpoint(TRUNCATE)"));
+        byte[] before = File.ReadAllBytes(catalog);
+
+        Assert.Equal(ErrorIds.CatalogTooNew, Assert.Throws<SnapshotException>(() => EmbeddedStore.Open(store).Dispose()).ErrorId);
+        Assert.Equal(before, File.ReadAllBytes(catalog));
+    }
+
+    private static void Downgrade(string catalog, int version)
+    {
+        Assert.Equal(Schema.Version - 1, Backwards.Length);
+        for (int from = Schema.Version; from > version; from--) Execute(catalog, Backwards[from - 2]);
+        Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={version}"));
+    }
+
+    private static void Execute(string catalog, string sql)
+    {
+        using var connection = new SqliteConnection($"Data Source={catalog};Mode=ReadWrite;Pooling=False");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
+    }
+
+    private static string DropTriggers(IEnumerable<(string Name, string Key)> tables) =>
+        string.Concat(tables.SelectMany(t => new[] { "INSERT", "UPDATE", "DELETE" }.Select(verb => $"DROP TRIGGER ledger_{t.Name}_{verb};")));
+}
