@@ -34,7 +34,6 @@ public sealed class DurableCatalogTests : IDisposable
     [MountFact]
     public void A_full_disk_fails_every_operation_and_loses_nothing()
     {
-        if (Effort.Factor == 1) return;   // part of -Task Torture only: on a very busy machine it once failed for a reason not found yet
         using var mount = ScratchMount.Tmpfs(16 << 20);
         using var scenario = new StoreScenario();
         string before = StoreScenario.StateOf(scenario.Prepared);

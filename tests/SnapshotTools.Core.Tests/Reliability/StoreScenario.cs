@@ -41,6 +41,8 @@ internal sealed class StoreScenario : IDisposable
         ["remove, flattening"] = (e, _) => e.Templates.Remove("base", DependantAction.Flatten).Run(),
         ["remove, deferring"] = (e, _) => e.Templates.Remove("base", DependantAction.Defer).Run(),
         ["new VM"] = (e, _) => e.Machines.Create(new NewVmRequest { Name = "web02", Volumes = [new AttachRequest("spare")] }).Run(),
+        ["changed VM"] = (e, _) => e.Machines.Set("web01", new VmChanges { ProcessorCount = 3, Description = "changed" }).Run(),
+        ["attach"] = (e, _) => e.Machines.Attach("web01", new AttachRequest("spare")).Run(),
         ["resize"] = (e, _) => e.Volumes.Resize("spare", 2 << 20, false).Run(),
         ["remove volume"] = (e, _) => e.Volumes.Remove("spare", false).Run(),
         ["remove VM"] = (e, _) => e.Machines.Remove("web01", true, true).Run(),
@@ -80,7 +82,7 @@ internal sealed class StoreScenario : IDisposable
     public static string StateOf(SnapshotEngine engine)
     {
         var lines = new List<string>();
-        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {Disks(vm.Volumes)}");
+        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} {vm.ProcessorCount} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {Disks(vm.Volumes)}");
         foreach (var template in engine.Templates.Find()) lines.Add($"template {template.Name}: {Disks(template.Volumes)}");
         foreach (var volume in engine.Volumes.Find()) lines.Add($"volume {volume.Name} {volume.SizeBytes} {TestStore.HashFile(volume.Path)}");
         foreach (var s in engine.Snapshots.Find(new SnapshotQuery())) lines.Add($"snapshot {Plain(s.Name)} on {s.ParentName}: {string.Join(' ', s.Volumes.Select(v => TestStore.HashFile(v.Path)))}");
@@ -118,6 +120,12 @@ internal sealed class StoreScenario : IDisposable
         using var command = connection.CreateCommand();
         command.CommandText = "UPDATE store SET boot_id = 'the boot before'";
         command.ExecuteNonQuery();
+    }
+
+    /// <summary>Does operations by their names.</summary>
+    public static void Do(SnapshotEngine engine, params IEnumerable<string> acts)
+    {
+        foreach (string act in acts) Acts[act](engine, null!);
     }
 
     public void Dispose() => _folder.Dispose();

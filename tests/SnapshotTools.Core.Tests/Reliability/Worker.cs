@@ -21,6 +21,13 @@ internal static partial class Worker
             _ = SetMask(Convert.ToInt32(mask, 8));   // the one before
             return Record.Exception(() => UseAll(place, image)) is { } error ? Report(error) : 0;
         }
+        if (arguments is ["do", var where, ..])
+        {
+            using var engine = EmbeddedStore.Open(where);
+            StoreScenario.Do(engine, arguments[2..]);
+            return 0;
+        }
+        if (arguments is ["starve", var poor, var act, var pieces]) return Starve(poor, act, int.Parse(pieces, CultureInfo.InvariantCulture));
         if (arguments is ["import", var into, ..])
         {
             Import(into, arguments[2..]);
@@ -47,6 +54,40 @@ internal static partial class Worker
     {
         Say($"! {error}".ReplaceLineEndings(" | "));
         return 1;
+    }
+
+    /// <summary>Does an operation when all memory but some pieces of 16 KiB is taken. The caller has set the limit of the heap.</summary>
+    private static int Starve(string store, string act, int pieces)
+    {
+        var ballast = new List<byte[]>(1 << 18);
+        try
+        {
+            using var engine = EmbeddedStore.Open(store);
+            foreach (int size in new[] { 16 << 10, 256 })
+            {
+                try
+                {
+                    while (true) ballast.Add(new byte[size]);
+                }
+                catch (OutOfMemoryException)
+                {
+                    // Full, but for smaller things.
+                }
+            }
+            ballast.RemoveRange(0, pieces);
+            StoreScenario.Do(engine, [act]);
+            return 0;
+        }
+        catch (OutOfMemoryException)
+        {
+            ballast.Clear();
+            Say("starved");
+            return 3;
+        }
+        finally
+        {
+            GC.KeepAlive(ballast);
+        }
     }
 
     /// <summary>Makes a store with every kind of file in it.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using SnapshotTools.Core.Catalog;
 
 namespace SnapshotTools.Core.Engine.Clones;
@@ -40,18 +41,18 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
     /// <summary>Others take the lock for a moment to see whether a worker has it.</summary>
     private IDisposable? TryBeAlone()
     {
-        var until = DateTime.UtcNow + LockPatience;
+        var clock = Stopwatch.StartNew();
         while (true)
         {
             if (context.Locks.TryAcquire(LockKey.Worker) is { } alone) return alone;
-            if (DateTime.UtcNow >= until) return null;
+            if (clock.Elapsed >= LockPatience) return null;
             options.Cancellation.WaitHandle.WaitOne(20);
         }
     }
 
     private void Work(TimeSpan idle)
     {
-        var idleUntil = DateTime.UtcNow + idle;
+        var sinceWork = Stopwatch.StartNew();
         while (!options.Cancellation.IsCancellationRequested)
         {
             foreach (long id in _running.Where(r => r.Value.IsCompleted).Select(r => r.Key).ToList()) _running.Remove(id);
@@ -62,8 +63,8 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
                 if (IsCrowded(copy)) continue;
                 _running.Add(operation.Id, Task.Run(() => RunOne(operation)));
             }
-            if (_running.Count > 0) idleUntil = DateTime.UtcNow + idle;
-            else if (DateTime.UtcNow >= idleUntil) return;
+            if (_running.Count > 0) sinceWork.Restart();
+            else if (sinceWork.Elapsed >= idle) return;
             options.Cancellation.WaitHandle.WaitOne(PollInterval);
         }
         Task.WaitAll([.. _running.Values]);
