@@ -245,6 +245,6 @@ internal sealed class Database : IDisposable
             $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Rebuild it: Repair-SnapshotStore", path, cause: error),
         13 => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL
             $"There is no space left for the catalog '{path}'. Nothing was changed. Free some space and try again.", path, cause: error),
-        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message}.", path, cause: error),
+        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {error.SqliteExtendedErrorCode}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
     };
 }

@@ -42,26 +42,15 @@ public sealed class DurableCatalogTests : IDisposable
         {
             foreach (int left in new[] { 0, 1, 3, 6, 12 })
             {
-                string store = mount.At("store"), filler = mount.At("filler");
-                Tool.Run("cp", ["-a", scenario.Prepared, store]);
-                using (var engine = EmbeddedStore.Open(store))
+                try
                 {
-                    Fill(mount.Path, filler, left * 4096);
-                    var error = Record.Exception(() => act(engine, scenario));
-                    File.Delete(filler);
+                    if (!Try(mount, scenario, act, left, before)) failed++;
                     tried++;
-                    if (error is not null) failed++;
-                    Assert.True(error is null or SnapshotException { ErrorId: ErrorIds.NotEnoughSpace or ErrorIds.RestoreFailed or ErrorIds.CollectFailed or ErrorIds.StoreIoFailed }, $"{name} with {left} pages left: {error}");
-                    if (error is SnapshotException { ErrorId: ErrorIds.RestoreFailed }) engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run();
                 }
-                using (var engine = EmbeddedStore.Open(store))
+                catch (Exception error)
                 {
-                    engine.Optimize().Run();
-                    StoreScenario.AssertClean(engine);
-                    if (StoreScenario.StateOf(engine) == before) act(engine, scenario);
-                    StoreScenario.AssertClean(engine);
+                    throw new InvalidOperationException($"{name} with {left} pages left: {error.Message}", error);
                 }
-                Directory.Delete(store, recursive: true);
             }
         }
         Effort.Count("faults", tried);
@@ -69,6 +58,32 @@ public sealed class DurableCatalogTests : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    /// <summary>False when the operation failed for want of space; it is done again then.</summary>
+    private static bool Try(ScratchMount mount, StoreScenario scenario, Action<SnapshotEngine, StoreScenario> act, int left, string before)
+    {
+        string store = mount.At("store"), filler = mount.At("filler");
+        Tool.Run("cp", ["-a", scenario.Prepared, store]);
+        Exception? error;
+        using (var engine = EmbeddedStore.Open(store))
+        {
+            Fill(mount.Path, filler, left * 4096);
+            error = Record.Exception(() => act(engine, scenario));
+            File.Delete(filler);
+            Assert.True(error is null or SnapshotException { ErrorId: ErrorIds.NotEnoughSpace or ErrorIds.RestoreFailed or ErrorIds.CollectFailed or ErrorIds.StoreIoFailed }, $"{error}");
+            if (error is SnapshotException { ErrorId: ErrorIds.RestoreFailed }) engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run();
+        }
+        using (var engine = EmbeddedStore.Open(store))
+        {
+            StoreScenario.EndCopies(engine);
+            engine.Optimize().Run();
+            StoreScenario.AssertClean(engine);
+            if (StoreScenario.StateOf(engine) == before) act(engine, scenario);
+            StoreScenario.AssertClean(engine);
+        }
+        Directory.Delete(store, recursive: true);
+        return error is null;
+    }
 
     private static void Fill(string directory, string filler, long left)
     {
