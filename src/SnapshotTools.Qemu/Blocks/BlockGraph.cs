@@ -61,6 +61,9 @@ public sealed class BlockGraph
         return new BlockGraph(byName, [.. (await devices.ConfigureAwait(false)).ItemsOf().Select(DeviceOf).OfType<BlockDevice>()], OpenFilesOf(machine), machine.Names);
     }
 
+    /// <summary>Whether QEMU has this very file open, by whatever name; false where its process is not known.</summary>
+    public bool HasOpen(string path) => _openFiles.Contains(path);
+
     /// <summary>The node of a name, or null.</summary>
     public BlockNode? Find(string name) => _nodes.GetValueOrDefault(name);
 

@@ -22,13 +22,20 @@ internal static class DiskMatch
                 throw Mismatch(disk, $"none of its disks writes to '{disk.Chain[0].Path}'. It has: "
                     + (chains.Count == 0 ? "no disk" : string.Join(", ", chains.Select(c => $"{c.Id} on '{c.Layers[0].Path}'"))));
             }
-            if (!found.Select(l => RealPath(l.Path)).SequenceEqual(wanted))
+            if (found.Count != wanted.Length || wanted.Where((file, i) => !IsLayer(graph, found[i].Path, file, i, wanted[0])).Any())
                 throw Mismatch(disk, $"its disk {id} lies on {found.Count} layers ({string.Join(", ", found.Select(l => Path.GetFileName(l.Path)))}), not on the {wanted.Length} of the store");
             for (int i = 0; i < wanted.Length; i++)
                 if (found[i].Path != disk.Chain[i].Path) names[found[i].Path] = disk.Chain[i].Path;
         }
         return names;
     }
+
+    /// <summary>
+    /// Whether what QEMU opened by a name is this layer. A lower one may have been opened by the volume's stable path before snapshots
+    /// were taken of it: that leads to the head by now, but QEMU has the layer's file open.
+    /// </summary>
+    private static bool IsLayer(BlockGraph graph, string name, string file, int depth, string head) =>
+        RealPath(name) is var real && (real == file || (depth > 0 && real == head && graph.HasOpen(file)));
 
     private static SnapshotException Mismatch(MachineDisk disk, string what) => new(ErrorIds.MachineMismatch, ErrorKind.Conflict,
         $"This machine does not run volume '{disk.Attachment.Volume}' as the store has it: {what}. Nothing was changed. Start it from the volume's stable path (Get-VmVolume {disk.Attachment.Volume}), or connect the machine to the VM that has its disks.", disk.Attachment.Volume);

@@ -13,6 +13,8 @@ namespace SnapshotTools.Qemu.Machines;
 /// </summary>
 public sealed class QemuMachine : IAsyncDisposable
 {
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(5);
+
     private QemuMachine(QmpClient monitor, ProcessIdentity? process, QmpEndpoint? agent, RunFolder? folder, Guid? id) =>
         (Monitor, Process, AgentEndpoint, Folder, Id) = (monitor, process, agent, folder, id);
 
@@ -81,7 +83,8 @@ public sealed class QemuMachine : IAsyncDisposable
     }
 
     /// <summary>
-    /// Asks the guest to shut down, through its agent where one answers, else by the power button, and waits for it.
+    /// Asks the guest to shut down, through its agent where one answers, else by the power button, and waits for it. It is asked
+    /// again now and then: one that is still booting hears nothing.
     /// </summary>
     /// <returns>False when the guest did not shut down in time. It may do so later.</returns>
     public async Task<bool> ShutDownAsync(TimeSpan timeout, CancellationToken cancellation = default)
@@ -91,9 +94,12 @@ public sealed class QemuMachine : IAsyncDisposable
         using var watch = Monitor.Watch("SHUTDOWN", "STOP");
         try
         {
-            if (!await AskAgentToShutDownAsync(limit.Token).ConfigureAwait(false))
-                await Monitor.ExecuteAsync("system_powerdown", cancellation: limit.Token).ConfigureAwait(false);
-            await watch.NextAsync(e => e.Name == "SHUTDOWN", limit.Token).ConfigureAwait(false);
+            do
+            {
+                if (!await AskAgentToShutDownAsync(limit.Token).ConfigureAwait(false))
+                    await Monitor.ExecuteAsync("system_powerdown", cancellation: limit.Token).ConfigureAwait(false);
+            }
+            while (!await HasShutDownAsync(watch, limit.Token).ConfigureAwait(false));
             if (await QueryStateAsync(limit.Token).ConfigureAwait(false) == MachineState.ShutDown) return true;
         }
         catch (QmpDisconnectedException)
@@ -161,6 +167,21 @@ public sealed class QemuMachine : IAsyncDisposable
 
     private static async Task<string> QueryRunStateAsync(QmpClient monitor, CancellationToken cancellation) =>
         (await monitor.ExecuteAsync("query-status", cancellation: cancellation).ConfigureAwait(false)).TextOf("status") ?? "";
+
+    private static async Task<bool> HasShutDownAsync(QmpEventWatch watch, CancellationToken cancellation)
+    {
+        using var wait = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        wait.CancelAfter(AskAgainAfter);
+        try
+        {
+            await watch.NextAsync(e => e.Name == "SHUTDOWN", wait.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
 
     private async Task<bool> AskAgentToShutDownAsync(CancellationToken cancellation)
     {

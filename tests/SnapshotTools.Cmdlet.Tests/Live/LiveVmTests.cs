@@ -24,6 +24,8 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
             var crash = Run("New-VmSnapshot web01 running -Verbose");
             Assert.Equal("Crash", Texts("[string](Get-VmSnapshot web01 running).Consistency")[0]);
             Assert.Contains(crash.Verbose, v => v.Contains("the guest stood still for", StringComparison.Ordinal));
+            Fail("PauseTooLong", "New-VmSnapshot web01 never -MaxPause ([timespan]::FromTicks(1))");
+            Run("New-VmSnapshot web01 soon -MaxPause 30s; Remove-VmSnapshot web01 soon -Force");
             var checkpoint = Run("New-VmSnapshot web01 check -Memory -MaxPause 30s");
             Assert.Equal("Memory", Texts("[string](Get-VmSnapshot web01 check).Consistency")[0]);
             Assert.True(checkpoint.Output[0]["MemorySizeBytes"].GetInt64() > 1 << 20);
@@ -45,6 +47,8 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
         Assert.Equal("Stopped", State("Wait-VmInstance web01 -TimeoutSec 0 -PassThru"));
         Assert.Equal("", Vm("LastWords"));
         Fail("MemoryNotAvailable", "New-VmSnapshot web01 x -Memory");
+        Run("Start-VmInstance web01; Stop-VmInstance web01 -TimeoutSec 55");    // it is asked before it can hear it, and again
+        Assert.Equal("Stopped", Vm("State"));
         Assert.Equal("True", Texts("[string](Test-SnapshotStore -Quiet)")[0]);
     }
 

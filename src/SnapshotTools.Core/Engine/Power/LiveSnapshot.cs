@@ -21,6 +21,8 @@ internal sealed class LiveSnapshot(EngineContext context, NewSnapshotRequest req
             result = prepared.Switch(memory is null ? null : context.Storage.PathOf(memory), request.MaxPause, run.Cancellation);
         }
         run.Log($"all disks write to the new heads; the guest stood still for {result.Pause.TotalMilliseconds:0.0} ms");
+        if (request.MaxPause is { } limit && memory is null && result.Pause > limit)
+            run.Options.Warn?.Invoke($"The guest stood still for {result.Pause.TotalMilliseconds:0} ms, longer than the {limit.TotalMilliseconds:0} ms allowed: its disks took longer to switch than to write out right before. The snapshot is taken.");
         long memoryBytes = result.Memory?.GetAwaiter().GetResult() ?? 0;
         if (memory is not null) run.Log($"the memory is durable: {ByteSize.Format(memoryBytes)}, saved {result.MemoryMethod}");
         return snapshot with

@@ -75,7 +75,7 @@ public sealed class NewVmSnapshot : LockingCmdlet
     [ValidateSet("Required", "Preferred")]
     public FileSystemFreeze ConsistencyPolicy { get; set; } = FileSystemFreeze.Required;
 
-    /// <summary>The longest pause that the guest may feel while its memory is saved: milliseconds, 200ms, 1.5s, or a TimeSpan. A longer one gives up.</summary>
+    /// <summary>The longest pause that the guest may feel: milliseconds, 200ms, 1.5s, or a TimeSpan. A longer one gives up.</summary>
     [Parameter]
     [Duration]
     public TimeSpan? MaxPause { get; set; }
