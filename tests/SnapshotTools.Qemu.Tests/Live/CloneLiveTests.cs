@@ -2,7 +2,9 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using SnapshotTools.Core;
 using SnapshotTools.Guest;
+using SnapshotTools.IO;
 using SnapshotTools.Testing;
+using SnapshotTools.Testing.Files;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -69,6 +71,72 @@ public sealed class CloneLiveTests(ITestOutputHelper output) : IDisposable
         Assert.Empty(_store.Engine.Test());
         Assert.True(_store.LastRecordOf("web02-0", null, "first") >= record);
         Assert.True(_store.LastRecordOf("web02-1", null, "second") >= record);
+    }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task A_guest_goes_on_when_its_copy_was_put_in_place_and_no_more_and_when_its_linked_clone_is_made_independent()
+    {
+        _store.AddVm("golden");
+        var copy = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("golden-0", null, "copy")] }).Run().Copies[0].Id;
+        _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("golden-1", null, "linked")], Linked = true }).Run();
+        Directory.CreateDirectory(_store.File("web02"));
+        _store.Engine.Machines.Create(new NewVmRequest
+        {
+            Name = "web02",
+            MemoryBytes = 128 << 20,
+            Volumes = [new AttachRequest("copy"), new AttachRequest("linked")],
+            Boot = _store.Engine.Machines.Get("golden").Boot with { ExtraArguments = GuestPorts.Arguments(_store.File("web02")) },
+        }).Run();
+        using var shell = await _store.StartAndWorkAsync("web02");
+        Assert.Equal(3 + 2, _store.OpenFilesOf("web02").Count);
+
+        PutInPlaceOnly(copy);
+        Assert.Contains(_store.OpenFilesOf("web02"), f => f.EndsWith("(deleted)", StringComparison.Ordinal));
+        await LiveStore.WaitForWorkAsync(shell);
+        _store.Engine.Operations.Resume(copy).Run();
+        Assert.Equal(OperationState.Completed, _store.Engine.Operations.Run([copy])[0].State);
+        Assert.Equal(OwnFiles("copy", "linked"), OpenFiles("web02"));
+        // A machine that is started in between is given the layers as they lie.
+        var other = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("golden-0", null, "other")] }).Run().Copies[0].Id;
+        PutInPlaceOnly(other);
+        _store.Engine.Machines.Create(new NewVmRequest { Name = "web03", MemoryBytes = 64 << 20, Volumes = [new AttachRequest("other")] }).Run();
+        _store.Engine.Machines.Start("web03", paused: true).Run();
+        Assert.Equal(OwnFiles("other"), OpenFiles("web03"));
+        _store.Engine.Operations.Resume(other).Run();
+        Assert.Equal(OperationState.Completed, _store.Engine.Operations.Run([other])[0].State);
+        Assert.Equal(OwnFiles("other"), OpenFiles("web03"));
+        _store.TurnOff("web03");
+        _store.Engine.Machines.Remove("web03", removeVolumes: true, removeSnapshots: true).Run();
+
+        // The linked one's head, with what the guest wrote to it, is frozen and filled under the guest; nothing is left of the source.
+        _store.Engine.Machines.Remove("golden", removeVolumes: true, removeSnapshots: true, DependantAction.Flatten).Run();
+        Assert.Null(_store.Engine.Volumes.Get("linked").LinkedTo);
+        Assert.Equal(OwnFiles("copy", "linked"), OpenFiles("web02"));
+        Assert.Equal(4, _store.CountLayers());
+        await LiveStore.WaitForWorkAsync(shell);
+        await shell.RunAsync("echo 3 >/proc/sys/vm/drop_caches; [ $(workload last /mnt/a/first) != bad ] && [ $(workload last /mnt/b/second) != bad ]");
+        long record = await LiveStore.RecordAsync(shell);
+        _store.TurnOff("web02");
+        _store.Engine.Optimize().Run();
+        Assert.Equal(2, _store.CountLayers());
+        Assert.Empty(_store.Engine.Test());
+        Assert.True(_store.LastRecordOf("copy", null, "first") >= record);
+        Assert.True(_store.LastRecordOf("linked", null, "second") >= record);
+
+        IEnumerable<string> OwnFiles(params string[] volumes) => volumes.SelectMany(_store.LayerFilesOf).Order();
+        IEnumerable<string> OpenFiles(string vm) => _store.OpenFilesOf(vm).Select(f => Path.GetFileName(f)!).Order();
+
+        // Ends when the copy lies in its place: neither a QEMU nor the catalog knows of it.
+        void PutInPlaceOnly(Guid operation)
+        {
+            var faulty = new FaultyFileSystem(SystemFiles.Instance);
+            using var dying = _store.Open(faulty);
+            faulty.Fail(FileCall.SetFrozen, 1, FaultKind.Kill, always: true);
+            Assert.ThrowsAny<Exception>(() => dying.Operations.Run([operation]));
+            Assert.True(faulty.Fired);
+            Assert.Equal(OperationState.Failed, _store.Engine.Operations.Get(operation).State);
+            Assert.Equal(2, _store.LayerFilesOf(_store.Engine.Operations.Get(operation).Target).Count);
+        }
     }
 
     [GuestFact("e2fsck", "debugfs")]

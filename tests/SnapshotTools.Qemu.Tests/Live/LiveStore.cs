@@ -28,7 +28,8 @@ internal sealed class LiveStore : IDisposable
 
     public string File(string name) => _folder.File(name);
 
-    public SnapshotEngine Open() => EmbeddedStore.Open(SystemFiles.Instance, Store, compute: new QemuComputePlane(SystemFiles.Instance, runRoot: RunRoot));
+    public SnapshotEngine Open(IFileSystem? files = null) =>
+        EmbeddedStore.Open(files ?? SystemFiles.Instance, Store, compute: new QemuComputePlane(SystemFiles.Instance, runRoot: RunRoot));
 
     /// <summary>Opens the store anew, as the next session does.</summary>
     public SnapshotEngine Reopen()

@@ -27,7 +27,8 @@ internal static class PoweredMachines
                 using var machine = context.FindMachine(context.ResolveVm(vm));
                 if (machine is null) continue;
                 machine.EndAbandonedMerges();
-                log?.Invoke(machine.TakeReplacement(context.Storage.PathOf(layer.File))
+                bool isTaken = machine.TakeReplacement(context.Storage.PathOf(layer.File));
+                log?.Invoke(isTaken
                     ? $"the running VM '{vm}' reads the copy and has let go of the source's files"
                     : $"the running VM '{vm}' was started by someone else and goes on with the source's files until it is restarted");
             }
@@ -75,7 +76,10 @@ internal static class PoweredMachines
 
     private static IReadOnlyList<ChainFile> ChainOf(EngineContext context, Guid volumeId)
     {
-        var volume = context.Catalog.Volumes.FindById(volumeId)!;
-        return [.. context.Catalog.Layers.Chain(volume.HeadId).Select(l => new ChainFile(context.Storage.PathOf(l.File), l.Format))];
+        var chain = context.Catalog.Layers.Chain(context.Catalog.Volumes.FindById(volumeId)!.HeadId);
+        // Where a copy lies in its layer's place already, and whoever put it there could not say so, nothing is under it any more.
+        var copied = context.Catalog.Copies.All().Select(c => c.LayerId).ToHashSet();
+        int last = chain.FindIndex(l => copied.Contains(l.Id) && context.Storage.StandsAlone(l.File));
+        return [.. chain.Take(last < 0 ? chain.Count : last + 1).Select(l => new ChainFile(context.Storage.PathOf(l.File), l.Format))];
     }
 }
