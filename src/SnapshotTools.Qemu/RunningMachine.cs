@@ -75,7 +75,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
 
     public bool TakeReplacement(string layer) => QemuCalls.Run(() => LayerReplacement.TakeAsync(machine, layer));
 
-    public void EndAbandonedMerges() => QemuCalls.Run(() => BlockJob.EndAbandonedAsync(machine));
+    public void EndAbandonedMerges() => QemuCalls.Run(() => LayerMerge.EndAbandonedAsync(machine));
 
     public void Resize(string head, long size) => QemuCalls.Run(async () =>
     {

@@ -32,6 +32,15 @@ internal static class LayerMerge
         return false;
     }
 
+    /// <summary>Ends the merges that a session which is gone began. What they copied into heads is in the images then, not only in QEMU.</summary>
+    public static async Task EndAbandonedAsync(QemuMachine machine)
+    {
+        await BlockJob.EndAbandonedAsync(machine).ConfigureAwait(false);
+        var graph = await BlockGraph.QueryAsync(machine).ConfigureAwait(false);
+        foreach (var device in graph.Devices)
+            if (graph.LayersOf(device.TopNode) is [var head, _, ..]) await FlushAsync(machine, head.Node).ConfigureAwait(false);
+    }
+
     private static async Task MergeUpAsync(QemuMachine machine, LiveMerge merge, IReadOnlyList<RunningLayer> layers, int child, IProgress<long>? progress, CancellationToken cancellation)
     {
         var parent = layers.ElementAtOrDefault(child + 2);

@@ -5,7 +5,8 @@ namespace SnapshotTools.Core.Engine.Power;
 /// <summary>
 /// Merges layers under a running guest. The hypervisor copies; the catalog follows when the images are durable. In between the
 /// chain that the catalog has and the one that the hypervisor has read the same, so a session may die at any point: what became
-/// of its merge is told by the base that the upper image names, and <see cref="Settle"/> lets the catalog follow.
+/// of its merge is told by the base that the upper image names, and <see cref="Settle"/> lets the catalog follow. Of a hypervisor that
+/// died too that cannot be believed: QEMU lets an image name its new base before it has written the tables that lead to the copied data.
 /// </summary>
 internal sealed class LiveMerging(EngineContext context, OperationRun run)
 {
@@ -60,24 +61,59 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
     {
         var begun = context.Catalog.Layers.Merging(volumeId);
         if (begun.Count == 0) return false;
-        using (var machine = context.FindMachineOfVolume(volumeId)) machine?.EndAbandonedMerges();
-        return begun.ConvertAll(layer => SettleOne(context, layer)).Contains(true);   // all of them, not only the first
+        bool isRunning;
+        using (var machine = context.FindMachineOfVolume(volumeId))
+        {
+            isRunning = machine is not null;
+            machine?.EndAbandonedMerges();
+        }
+        return begun.ConvertAll(layer => SettleOne(context, layer, isRunning)).Contains(true);   // all of them, not only the first
     }
 
     /// <summary>What a merge copies at most, by what the files occupy: their content is the hypervisor's to know.</summary>
     public static MergeCost Estimate(EngineContext context, LayerRow layer, LayerRow child) => new(
         context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0, context.Storage.Measure(child.File)?.AllocatedBytes ?? 0);
 
-    private static bool SettleOne(EngineContext context, LayerRow layer)
+    private static bool SettleOne(EngineContext context, LayerRow layer, bool isRunning)
     {
         // A file that is gone was merged down by a session that had the layers to itself, and that is settled elsewhere.
         if (context.Storage.Measure(layer.File) is null || context.Catalog.Layers.Children(layer.Id) is not [var child]) return false;
         string name = context.Storage.NameAsBase(layer.File);
         var parent = layer.ParentId is { } id ? context.Catalog.Layers.Get(id) : null;
-        if (context.Storage.BaseNameOf(child.File) == (parent is null ? null : context.Storage.NameAsBase(parent.File))) EndUp(context, layer, child);
-        else if (context.Catalog.Layers.Children(child.Id) is [var above] && context.Storage.BaseNameOf(above.File) == name) EndDown(context, layer, child, above);
+        if (context.Storage.BaseNameOf(child.File) == (parent is null ? null : context.Storage.NameAsBase(parent.File)))
+        {
+            if (!isRunning) return PutBack(context, child, layer);
+            EndUp(context, layer, child);
+        }
+        else if (context.Catalog.Layers.Children(child.Id) is [var above] && context.Storage.BaseNameOf(above.File) == name)
+        {
+            if (!isRunning) return PutBack(context, above, child);
+            EndDown(context, layer, child, above);
+        }
         else return false;
         return true;
+    }
+
+    /// <summary>Lets an image lie again on the layer that it had before the merge: it reads right over that, whether or not all of the
+    /// layer's data is in it, and is merged anew.</summary>
+    private static bool PutBack(EngineContext context, LayerRow row, LayerRow under)
+    {
+        try
+        {
+            using (context.Storage.Reserve([row.File]))
+            {
+                context.Storage.Rename(row.File, under.File, context.IdentityOf(row, context.Catalog.Volumes.Get(row.VolumeId!.Value)));
+                if (row.State != LayerState.Frozen) return false;
+                context.Storage.SetFrozen(row.File, true);
+                var facts = LayerFiles.Measure(context.Storage, row);
+                context.Database.Write(() => context.Catalog.Layers.SetFacts(row.Id, facts));
+            }
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.ImageInUse)
+        {
+            // Whoever has it open is not known here; the merge is not either.
+        }
+        return false;
     }
 
     private static void EndUp(EngineContext context, LayerRow layer, LayerRow child)

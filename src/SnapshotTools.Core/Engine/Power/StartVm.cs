@@ -47,6 +47,8 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
             return;
         }
         if (context.Compute?.LastWords(vm.Uid) is { } words) options.Warn?.Invoke($"VM '{vm.Name}' had ended by itself before; the hypervisor's last words were: '{words}'.");
+        // The machine may have died in a merge of its layers.
+        foreach (var attachment in context.Catalog.Machines.Attachments(vm.Id)) LiveMerging.Settle(context, attachment.VolumeId);
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
         using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
