@@ -71,6 +71,11 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         }
         var before = _engine.Machines.Get("web01").GenerationId;
         Assert.Equal(VmState.Suspended, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true, NewGenerationId = true }).Run().State);
+        // While it is suspended its memory is part of a backup that is kept, and outlives that.
+        Assert.Equal(VmState.Suspended, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", KeepBackup = true }).Run().State);
+        var backup = Assert.Single(_engine.Snapshots.Find(new SnapshotQuery()), s => s.IsBackup);
+        Assert.True(backup.HasMemory);
+        _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = backup.Name }).Run();
         var started = _engine.Machines.Start("web01").Run();
         Assert.Equal(VmState.Running, started.State);
         Assert.NotEqual(before, started.GenerationId);
@@ -172,7 +177,12 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         Assert.Equal((true, 2, SnapshotScope.All), (backup.HasMemory, backup.Volumes.Count, backup.Scope));
         Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = backup.Name, StopVm = true, Start = true }).Run().State);
         await AssertWorkWentOnAsync();
+        // A later retry ends it the other way: restored, and running since it ran.
+        Assert.Equal(ErrorIds.RestoreFailed, FailToRestore(request).ErrorId);
+        Assert.Equal(VmState.Running, _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Retry }).Run().State);
+        using (var shell = await ConnectAsync()) Assert.NotEqual(0, (await shell.TryRunAsync("cat /run/marker")).ExitCode);
         _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        Assert.Single(Directory.GetFiles(_folder.File("store/memory")));
         _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = backup.Name }).Run();
         Assert.Empty(Directory.GetFiles(_folder.File("store/memory")));
         Assert.DoesNotContain(_engine.Test(), f => f.Severity != FindingSeverity.Information);
@@ -225,6 +235,8 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "two", KeepBackup = true }).Run();
         byte[] Firsts() => [.. Directory.GetFiles(_folder.File("store/memory")).Select(f => File.ReadAllBytes(f)[0]).Order()];
         Assert.Equal([1, 2, 2, 3], Firsts());    // live, two, the present, and the backup
+        _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "two", Volumes = ["os"], KeepBackup = true }).Run();
+        Assert.Equal([1, 2, 2, 2, 3], Firsts());    // the present stays, and the other backup has it too
         Assert.All(File.ReadAllBytes(template), b => Assert.Equal(1, b));
         foreach (var snapshot in _engine.Snapshots.Find(new SnapshotQuery())) _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = snapshot.Name }).Run();
         Assert.Equal([2], Firsts());

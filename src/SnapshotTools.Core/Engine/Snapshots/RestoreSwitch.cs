@@ -24,13 +24,17 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         bool isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
         string? ofSnapshot = isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
         string? variables = ofSnapshot is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
+        // Variables that the VM keeps are the backup's too, as a copy.
+        string? own = choice.KeepBackup && variables is null ? FirmwareFiles.Of(context, choice.Vm) : null;
+        string? ofBackup = own is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
         run.Register(id =>
         {
             heads.Register(id);
-            if (variables is not null) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), variables);
+            if ((variables ?? ofBackup) is { } copy) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), copy);
         });
         heads.Create();
         if (variables is not null) FirmwareFiles.Copy(context, ofSnapshot!, variables);
+        if (ofBackup is not null) FirmwareFiles.Copy(context, own!, ofBackup);
         run.Log($"{parts.Count} new heads are durable");
         if (choice.KeepBackup) context.Storage.MakeDurable([.. replaced.Select(l => l.File)]);
         var facts = replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
@@ -39,6 +43,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         {
             if (choice.KeepBackup && backup.Find() is null) backup.Insert();
             if (variables is not null) Adopt(variables);
+            if (ofBackup is not null) GiveToBackup(ofBackup);
             if (!choice.KeepBackup && backup.Find() is { } temporary) backup.Delete(temporary);
             heads.Commit();
             for (int i = 0; i < volumes.Count; i++)
@@ -76,5 +81,11 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
             else Catalog.Layers.AddGarbage(old);
         }
         Catalog.Machines.SetFirmware(choice.Vm.Id, variables);
+    }
+
+    private void GiveToBackup(string variables)
+    {
+        Catalog.Layers.KeepPendingMemory(variables);
+        if (backup.Find() is { } kept) Catalog.Machines.SetFirmwareOfSnapshot(kept.Id, variables);
     }
 }
