@@ -281,6 +281,32 @@ public sealed class CloneTests : IDisposable
     [Theory]
     [InlineData(DependantAction.Flatten)]
     [InlineData(DependantAction.Defer)]
+    public void A_clone_of_a_clone_that_was_removed_is_what_stands_in_the_way(DependantAction action)
+    {
+        _store.NewVm("web01", "os");
+        _store.Write("os", 0, 200_000, 1);
+        var snapshot = _store.Snapshot("web01", "a");
+        Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"));
+        _store.Write("c1", 0, 100_000, 2);
+        string then = _store.Hash("c1");
+        Clone(linked: true, new CloneSource("c1", null, "c2"));
+        Engine.Volumes.Remove("c1", false, DependantAction.Defer).Run();
+        Assert.Equal(["c2"], Engine.Volumes.Get("os").LinkedClones);
+        Assert.Equal(["c2"], Engine.Snapshots.Get("web01", "a").LinkedClones);
+        var refused = Assert.Throws<SnapshotException>(() => Engine.Machines.Remove("web01", true, true));
+        Assert.Contains("base of 'c2'", refused.Message, StringComparison.Ordinal);
+        Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a", Dependants = action }).Run();
+        Engine.Machines.Remove("web01", true, true, action).Run();
+
+        Assert.Equal(then, _store.Hash("c2"));
+        Engine.Volumes.Remove("c2", false).Run();
+        Engine.Optimize().Run();
+        _store.AssertClean(layers: 0);
+    }
+
+    [Theory]
+    [InlineData(DependantAction.Flatten)]
+    [InlineData(DependantAction.Defer)]
     public void A_VM_that_linked_clones_lie_on_is_removed_without_harm_to_them(DependantAction action)
     {
         _store.NewVm("web01", "os", "db");

@@ -32,26 +32,28 @@ internal sealed class VolumeTable(Database database)
 
     public void Delete(long id) => database.Execute("DELETE FROM volume WHERE id = ?1", id);
 
-    /// <summary>Names of the volumes that have a layer directly on one of a volume's.</summary>
-    public List<string> LinkedClonesOf(long id) => database.Query(
-        """
-        SELECT DISTINCT v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
-        WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
-        """, r => r.GetString(0), id);
+    /// <summary>Names of the linked clones that lie on a volume's layers. In place of a clone that was removed there are those that lie on it.</summary>
+    public List<string> LinkedClonesOf(long id) => database.Query(LinkedClonesWhere("l.volume_id = ?1", "v.name"), r => r.GetString(0), id);
 
-    /// <summary>Names of the volumes that have a layer directly on a layer of another.</summary>
-    public List<string> LinkedClonesOn(long layerId) => database.Query(
-        """
-        SELECT DISTINCT v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
-        WHERE l.id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
-        """, r => r.GetString(0), layerId);
+    /// <summary>The same of one layer.</summary>
+    public List<string> LinkedClonesOn(long layerId) => database.Query(LinkedClonesWhere("l.id = ?1", "v.name"), r => r.GetString(0), layerId);
 
     /// <summary>The same of all layers at once, for lists.</summary>
-    public List<(long LayerId, string Name)> LinkedClones() => database.Query(
-        """
-        SELECT DISTINCT l.id, v.name FROM layer l JOIN layer c ON c.parent_id = l.id JOIN volume v ON v.id = c.volume_id
-        WHERE c.state <> 0 AND c.volume_id <> l.volume_id ORDER BY v.name
-        """, r => (r.GetInt64(0), r.GetString(1)));
+    public List<(long LayerId, string Name)> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), r => (r.GetInt64(0), r.GetString(1)));
+
+    /// <summary>Whether another volume lies on a volume's layers, be it one that was removed.</summary>
+    public bool IsBaseOfOthers(long id) => database.Scalar<long>(
+        "SELECT EXISTS(SELECT 1 FROM layer l JOIN layer c ON c.parent_id = l.id WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id)", id) != 0;
+
+    private static string LinkedClonesWhere(string condition, string columns) =>
+        $"""
+        WITH RECURSIVE dependant(layer_id, volume_id) AS (
+          SELECT l.id, c.volume_id FROM layer l JOIN layer c ON c.parent_id = l.id WHERE {condition} AND c.state <> 0 AND c.volume_id <> l.volume_id
+          UNION
+          SELECT d.layer_id, c.volume_id FROM dependant d JOIN volume v ON v.id = d.volume_id AND v.is_removed = 1
+          JOIN layer l ON l.volume_id = v.id JOIN layer c ON c.parent_id = l.id WHERE c.state <> 0 AND c.volume_id <> l.volume_id)
+        SELECT DISTINCT {columns} FROM dependant d JOIN volume v ON v.id = d.volume_id WHERE v.is_removed = 0 ORDER BY v.name
+        """;
 
     public List<(long VolumeId, string Vm)> Attachments() =>
         database.Query("SELECT a.volume_id, m.name FROM attachment a JOIN vm m ON m.id = a.vm_id ORDER BY m.name", r => (r.GetInt64(0), r.GetString(1)));

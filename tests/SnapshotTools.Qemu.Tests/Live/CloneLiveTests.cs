@@ -94,7 +94,17 @@ public sealed class CloneLiveTests(ITestOutputHelper output) : IDisposable
         Assert.Contains(_store.OpenFilesOf("web02"), f => f.EndsWith("(deleted)", StringComparison.Ordinal));
         await LiveStore.WaitForWorkAsync(shell);
         _store.Engine.Operations.Resume(copy).Run();
-        Assert.Equal(OperationState.Completed, _store.Engine.Operations.Run([copy])[0].State);
+        // Another session is at the machine's monitor in this moment.
+        var program = new Launch.QemuLauncher(SystemFiles.Instance, runRoot: _store.RunRoot);
+        Task<SnapshotOperation> completing;
+        using var session = _store.Open();
+        await using (await program.FindAsync(_store.Engine.Machines.Get("web02").Id))
+        {
+            completing = Task.Run(() => session.Operations.Run([copy])[0]);
+            await LiveGuest.WaitUntilAsync(() => _store.Engine.Operations.Get(copy).State == OperationState.Completed, "the copy is complete");
+            Assert.Contains(_store.OpenFilesOf("web02"), f => f.EndsWith("(deleted)", StringComparison.Ordinal));
+        }
+        Assert.Equal(OperationState.Completed, (await completing.WaitAsync(TimeSpan.FromMinutes(1))).State);
         Assert.Equal(OwnFiles("copy", "linked"), OpenFiles("web02"));
         // A machine that is started in between is given the layers as they lie.
         var other = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("golden-0", null, "other")] }).Run().Copies[0].Id;

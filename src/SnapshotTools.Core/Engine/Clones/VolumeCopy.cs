@@ -29,6 +29,7 @@ internal sealed class VolumeCopy
     private OperationWish _wish;
     private LayerCopyProgress _latest;
     private long _before = -1;
+    private LayerRow? _untold;
 
     private VolumeCopy(EngineContext context, OperationRow operation, CopyRow copy, RunOptions options)
     {
@@ -206,7 +207,7 @@ internal sealed class VolumeCopy
     {
         var layer = Layer;
         _context.Storage.SetFrozen(layer.File, true);
-        foreach (long id in VolumesOn(layer)) _context.TakeReplacement(id, layer, _options.Log);
+        bool isTold = TellMachines(layer);
         var facts = LayerFiles.Measure(_context.Storage, layer);
         _context.Database.Write(() =>
         {
@@ -218,7 +219,10 @@ internal sealed class VolumeCopy
             Catalog.Operations.End(_operation.Id, OperationState.Completed);
         });
         _options.Log?.Invoke($"volume '{_volume.Name}' owns all of its data");
+        if (!isTold) _untold = layer;
     }
+
+    private bool TellMachines(LayerRow layer) => VolumesOn(layer).ToList().ConvertAll(id => _context.TakeReplacement(id, layer, _options.Log)).TrueForAll(t => t);
 
     /// <summary>The volumes whose chains have a layer: the clone, and those that were cloned from it.</summary>
     private HashSet<long> VolumesOn(LayerRow layer)
@@ -238,6 +242,9 @@ internal sealed class VolumeCopy
     {
         try
         {
+            var patience = Stopwatch.StartNew();
+            while (_untold is { } layer && patience.Elapsed < CollectPatience && !_options.Cancellation.WaitHandle.WaitOne(PollInterval))
+                if (TellMachines(layer)) _untold = null;
             foreach (long id in _context.IsInRunningVm(_copy.VolumeId) ? [_copy.SourceId] : new[] { _copy.SourceId, _copy.VolumeId })
             {
                 using var mine = _context.Locks.Acquire([LockKey.Volume(id)], CollectPatience, _ => IsWorkedOn(_context, _operation), null, _options.Cancellation);

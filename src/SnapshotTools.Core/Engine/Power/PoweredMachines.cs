@@ -17,9 +17,11 @@ internal static class PoweredMachines
     /// Lets the running machines of a volume use the file that has taken the place of one of its layers. Where that cannot be done now
     /// they go on with the old files, which read the same, until they are restarted or the volume is collected.
     /// </summary>
-    public static void TakeReplacement(this EngineContext context, long volumeId, LayerRow layer, Action<string>? log)
+    /// <returns>False when another session worked on one of them, so that it could not be told.</returns>
+    public static bool TakeReplacement(this EngineContext context, long volumeId, LayerRow layer, Action<string>? log)
     {
-        if (context.Compute is null) return;
+        bool isTold = true;
+        if (context.Compute is null) return isTold;
         foreach (string vm in context.Catalog.Volumes.AttachedTo(volumeId))
         {
             try
@@ -34,9 +36,11 @@ internal static class PoweredMachines
             }
             catch (Exception error) when (error is SnapshotException or IOException)
             {
+                isTold &= error is not SnapshotException { ErrorId: ErrorIds.VmBusy };
                 log?.Invoke($"the running VM '{vm}' goes on with the source's files for now: {error.Message}");
             }
         }
+        return isTold;
     }
 
     /// <summary>Whether a VM that a volume is attached to runs; this disturbs nobody.</summary>

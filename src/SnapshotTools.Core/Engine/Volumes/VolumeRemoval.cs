@@ -48,7 +48,7 @@ internal static class VolumeRemoval
             }
             context.Catalog.Layers.AddGarbage(context.Storage.PublishedLocation(volume.Name));
             context.Catalog.Layers.SetPublished(volume.Id);
-            if (context.Catalog.Volumes.LinkedClonesOf(volume.Id).Count > 0)
+            if (context.Catalog.Volumes.IsBaseOfOthers(volume.Id))
             {
                 RemovedVolumes.Hide(context, volume);
                 continue;
