@@ -74,7 +74,12 @@ function Invoke-TestTask {
 
 function Invoke-BenchTask {
     Invoke-BuildTask SnapshotTools.sln
-    $program = @("$root/tests/SnapshotTools.Benchmarks/bin/$Configuration/net10.0/SnapshotTools.Benchmarks.dll", '--out', "$out/bench")
+    # What is measured is what is shipped: the module's own libraries, compiled ahead of time.
+    $built = "$out/bench/program"
+    if (Test-Path $built) { Remove-Item -Recurse -Force $built }
+    Copy-Item -Recurse "$root/tests/SnapshotTools.Benchmarks/bin/$Configuration/net10.0" $built
+    Get-ChildItem "$moduleFolder/lib/*.dll" | Where-Object { Test-Path "$built/$($_.Name)" } | Copy-Item -Destination $built -Force
+    $program = @("$built/SnapshotTools.Benchmarks.dll", '--out', "$out/bench")
     if ($Quick) { $program += '--quick' }
     $docs = $UpdateDocs ? @('--docs', "$root/docs/performance.md") : @()
     if ($Filter -ne 'micro') { Invoke-Native dotnet ($program + $docs + ($Filter ? @('--filter', $Filter) : @())) }

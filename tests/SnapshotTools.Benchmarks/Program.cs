@@ -13,9 +13,10 @@ internal static class Program
 
     public static int Main(string[] arguments)
     {
-        if (arguments is ["--child", "copy", var source, var target])
+        if (arguments is ["--child", "copy", var source, var target, var peak])
         {
             CopyRows.CopyFile(source, target);
+            File.WriteAllText(peak, Native.OwnPeakBytes().ToString(System.Globalization.CultureInfo.InvariantCulture));
             return 0;
         }
         if (Parse(arguments) is not { } options) return 2;

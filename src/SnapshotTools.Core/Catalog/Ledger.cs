@@ -11,17 +11,29 @@ namespace SnapshotTools.Core.Catalog;
 /// killed process did not add is added by the next one.
 /// </summary>
 /// <remarks>
-/// An addition is not waited for to be durable, since after a power cut the catalog is there, and the whole ledger is written anew
-/// from it when the store is opened in a new boot.
+/// While operations follow each other closely it is added to once a second, and when the store is closed. An addition is not waited
+/// for to be durable, since after a power cut the catalog is there, and the whole ledger is written anew from it when the store is
+/// opened in a new boot.
 /// </remarks>
 internal sealed class Ledger(Database database, IFileSystem files, StoreLocks locks, string path)
 {
     private const long FreeBytes = 1 << 20;
     private const long BytesPerRow = 2000;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Lag = TimeSpan.FromSeconds(1);
+
+    private long? _savedAt;
 
     /// <summary>Whether something was not added yet.</summary>
     public bool IsBehind => files.Stat(path) is null || database.Scalar<long>("SELECT EXISTS(SELECT 1 FROM unwritten)") != 0;
+
+    /// <summary>Adds what changed, unless that was done less than a second ago.</summary>
+    public void SaveNowAndThen()
+    {
+        if (_savedAt is { } at && Environment.TickCount64 - at < Lag.TotalMilliseconds) return;
+        Save();
+        _savedAt = Environment.TickCount64;
+    }
 
     /// <summary>Adds what changed; with <paramref name="whole"/> it is all written anew. A failure is no one's concern now: the next change, or
     /// opening, tries again.</summary>

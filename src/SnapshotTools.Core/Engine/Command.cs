@@ -58,7 +58,7 @@ internal abstract class Command<TResult>(EngineContext context)
         }
         finally
         {
-            Context.Ledger.Save();
+            Context.Ledger.SaveNowAndThen();
         }
     });
 

@@ -11,12 +11,16 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     public string Store => Paths.Directory;
 
     /// <summary>The same store with a connection to the catalog of its own, for another thread; disposing the catalog closes it.</summary>
-    public EngineContext Fork() => this with { Catalog = StoreCatalog.Open(Files, Paths.Catalog) };
+    public EngineContext Fork()
+    {
+        var catalog = StoreCatalog.Open(Files, Paths.Catalog);
+        return this with { Catalog = catalog, Ledger = new Ledger(catalog.Database, Files, Locks, Paths.Ledger) };
+    }
 
     public Database Database => Catalog.Database;
 
     /// <summary>The catalog's second record.</summary>
-    public Ledger Ledger => new(Database, Files, Locks, Paths.Ledger);
+    public Ledger Ledger { get; init; } = new(Catalog.Database, Files, Locks, Paths.Ledger);
 
     /// <summary>The VM of a name or id.</summary>
     public VmRow ResolveVm(string nameOrId) => Resolve(nameOrId, "VM instance", ErrorIds.VmNotFound, "Get-VmInstance",

@@ -13,6 +13,7 @@ public sealed class SnapshotEngine : IDisposable
 {
     private readonly EngineContext _context;
     private readonly IDisposable _use;
+    private bool _isDisposed;
 
     private SnapshotEngine(EngineContext context, IDisposable use)
     {
@@ -131,10 +132,19 @@ public sealed class SnapshotEngine : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _context.Catalog.Dispose();
-        _use.Dispose();
-        _context.Storage.Dispose();
-        _context.Compute?.Dispose();
+        if (_isDisposed) return;
+        _isDisposed = true;
+        try
+        {
+            _context.Ledger.Save();
+        }
+        finally
+        {
+            _context.Catalog.Dispose();
+            _use.Dispose();
+            _context.Storage.Dispose();
+            _context.Compute?.Dispose();
+        }
     }
 }
 

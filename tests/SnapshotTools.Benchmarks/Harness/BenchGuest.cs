@@ -74,7 +74,7 @@ internal sealed class BenchGuest : IDisposable
     }
 
     /// <summary>Lets the guest fill so much of its memory with what does not compress.</summary>
-    public void FillMemory(int mebibytes) => Shell($"dd if=/dev/urandom of=/run/noise bs=1M count={Math.Min(mebibytes, 16)} 2>/dev/null; for i in $(seq {mebibytes / 16}); do cat /run/noise; done >/run/fill", 240);
+    public void FillMemory(int mebibytes) => Shell($"mkdir -p /fill && mount -t tmpfs -o size=90% fill /fill && dd if=/dev/urandom of=/run/noise bs=1M count={Math.Min(mebibytes, 16)} 2>/dev/null; for i in $(seq {mebibytes / 16}); do cat /run/noise; done >/fill/data", 240);
 
     /// <summary>The node that each disk writes to.</summary>
     public string[] TopNodes()

@@ -28,7 +28,8 @@ internal static class Images
             VirtualSize = size,
             BackingFile = backing,
             BackingFormat = backing is null ? null : ImageFormat.Qcow2,
-            Open = new ImageOpenOptions { Lock = false, Backing = BackingPolicy.Allowed, AllowedBacking = [Path.GetDirectoryName(path)!] },
+            // QEMU writes names of backing files that only it can open.
+            Open = new ImageOpenOptions { Lock = false, Backing = fill is null ? BackingPolicy.None : BackingPolicy.Allowed, AllowedBacking = [Path.GetDirectoryName(path)!] },
         });
         fill?.Invoke(image);
         image.Flush();

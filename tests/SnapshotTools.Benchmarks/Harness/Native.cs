@@ -62,14 +62,20 @@ internal static partial class Native
         return error == 0 ? pid : throw new IOException($"'{path}' could not be started (errno {error}).");
     }
 
-    /// <summary>Waits for a program; gives its exit code and the most memory that it had, in bytes.</summary>
-    public static unsafe (int ExitCode, long PeakBytes) Wait(int pid)
+    /// <summary>The most memory that this process had, in bytes. What wait4 says of a child counts what its parent had when it was started.</summary>
+    public static long OwnPeakBytes()
     {
-        long* usage = stackalloc long[18];      // struct rusage: two timevals, then ru_maxrss in KiB
+        string line = File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture) << 10;
+    }
+
+    /// <summary>Waits for a program; gives its exit code.</summary>
+    public static int Wait(int pid)
+    {
         int status;
-        while (Wait4(pid, out status, 0, usage) < 0)
+        while (WaitPid(pid, out status, 0) < 0)
             if (Marshal.GetLastPInvokeError() != Interrupted) throw new IOException($"Waiting for process {pid} failed.");
-        return ((status & 0x7f) != 0 ? 128 + (status & 0x7f) : (status >> 8) & 0xff, usage[4] << 10);
+        return (status & 0x7f) != 0 ? 128 + (status & 0x7f) : (status >> 8) & 0xff;
     }
 
     private static SafeFileHandle OpenDirectory(string path)
@@ -108,6 +114,6 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "posix_spawn_file_actions_destroy")]
     private static unsafe partial int FileActionsDestroy(byte* actions);
 
-    [LibraryImport("libc", EntryPoint = "wait4", SetLastError = true)]
-    private static unsafe partial int Wait4(int pid, out int status, int options, long* usage);
+    [LibraryImport("libc", EntryPoint = "waitpid", SetLastError = true)]
+    private static partial int WaitPid(int pid, out int status, int options);
 }

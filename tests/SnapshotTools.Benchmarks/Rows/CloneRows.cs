@@ -15,15 +15,16 @@ internal static class CloneRows
         RowRun.Require("qemu-img");
         using var store = new BenchStore(run.File("store"));
         store.NewVm("vm", 1, DiskBytes);
-        var source = store.Snapshot("vm", "golden").Volumes[0].Id;
-        string golden = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
-        IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", golden, run.File($"clone{i}.qcow2")])];
+        var golden = store.Snapshot("vm", "golden").Volumes[0];
+        string image = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
+        IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, run.File($"clone{i}.qcow2")])];
         List<Contender> contenders =
         [
-            Contender.Timed($"New-VmVolume from a snapshot ×{count}, durable", Role.Ours, () =>
+            Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, () => store.Engine.Volumes.Clone(new CloneRequest
             {
-                for (int i = 0; i < count; i++) store.Engine.Volumes.Create(new NewVolumeRequest { Name = $"clone{i}", FromVolumeSnapshot = source }).Run();
-            }, after: () => { for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run(); }),
+                Sources = [.. Enumerable.Range(0, count).Select(i => new CloneSource(golden.VolumeName, golden.Id, $"clone{i}"))],
+                Linked = true,
+            }).Run(), after: () => { for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run(); }),
             Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
         ];
         if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
