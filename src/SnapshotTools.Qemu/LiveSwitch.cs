@@ -20,7 +20,13 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
         {
             // QEMU leaves a guest standing whose background snapshot nobody reads any more; without a guard there is none.
             var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, unguarded is null ? null : MemoryMethod.Precopy, cancellation: cancellation).ConfigureAwait(false);
-            string method = checkpoint.Method == MemoryMethod.Background ? "in the background" : $"with the guest standing for the last part ({unguarded ?? checkpoint.Reason})";
+            string why = string.Join("; ", new[] { unguarded, checkpoint.Reason }.OfType<string>());
+            string method = checkpoint.Method switch
+            {
+                MemoryMethod.Background => "in the background",
+                MemoryMethod.Precopy => $"with the guest standing for the last part ({why})",
+                _ => $"with the guest standing ({why})",
+            };
             return new LiveSwitchResult(checkpoint.Pause, CompleteAsync(checkpoint, target, guard), method);
         }
         catch

@@ -39,7 +39,7 @@ public class CheckpointTests(ITestOutputHelper output)
             var size = await result.Completion;
             output.WriteLine($"{result.Method}: pause {result.Pause.TotalMilliseconds:0.0} ms, seen by the guest {gap.TotalMilliseconds:0.0} ms, then "
                 + $"{ticks.Take().Gap.TotalMilliseconds:0.0} ms; {size.StreamBytes >> 20} MiB in a file of {size.FileBytes >> 20} MiB");
-            Assert.True(result.Method == method || result.Method == MemoryMethod.Stopped);
+            Assert.Equal(method == MemoryMethod.Precopy ? MemoryMethod.Stopped : method, result.Method);    // on TCG, which loses track of what changes
         }
         await guest.Shell.RunAsync("echo after >/run/marker");
         await guest.WaitForWorkAsync();
