@@ -144,6 +144,7 @@ public sealed class CloneLiveTests(ITestOutputHelper output) : IDisposable
             faulty.Fail(FileCall.SetFrozen, 1, FaultKind.Kill, always: true);
             Assert.ThrowsAny<Exception>(() => dying.Operations.Run([operation]));
             Assert.True(faulty.Fired);
+            faulty.Heal();
             Assert.Equal(OperationState.Failed, _store.Engine.Operations.Get(operation).State);
             Assert.Equal(2, _store.LayerFilesOf(_store.Engine.Operations.Get(operation).Target).Count);
         }
