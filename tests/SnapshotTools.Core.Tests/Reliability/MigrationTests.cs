@@ -82,5 +82,5 @@ public sealed class MigrationTests : IDisposable
     }
 
     private static string DropTriggers(IEnumerable<(string Name, string Key)> tables) =>
-        string.Concat(tables.SelectMany(t => new[] { "INSERT", "UPDATE", "DELETE" }.Select(verb => $"DROP TRIGGER ledger_{t.Name}_{verb};")));
+        string.Concat(tables.Select(t => $"DROP TRIGGER ledger_{t.Name}_INSERT; DROP TRIGGER ledger_{t.Name}_UPDATE; DROP TRIGGER ledger_{t.Name}_DELETE;"));
 }
