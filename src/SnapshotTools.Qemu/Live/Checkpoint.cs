@@ -7,30 +7,6 @@ using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu.Live;
 
-/// <summary>How a machine's memory was saved.</summary>
-public enum MemoryMethod
-{
-    /// <summary>Its pages are write-protected at one instant and saved while the guest runs on (background-snapshot; userfaultfd(2)).</summary>
-    Background,
-
-    /// <summary>Its pages are saved while the guest runs, changed ones again, until the rest is small (precopy); the instant is the end.</summary>
-    Precopy,
-
-    /// <summary>The guest stands still while they are saved.</summary>
-    Stopped,
-}
-
-/// <summary>The pause would have been longer than allowed. The guest runs on and nothing has changed.</summary>
-public sealed class PauseTooLongException(TimeSpan limit, TimeSpan reached)
-    : Exception($"The guest would have stood still for longer than the {limit.TotalMilliseconds:0} ms allowed ({reached.TotalMilliseconds:0} ms when it was given up).");
-
-/// <summary>A checkpoint whose instant is past.</summary>
-/// <param name="Pause">How long the guest stood still.</param>
-/// <param name="Method">How the memory is saved.</param>
-/// <param name="Reason">Why it was not saved in the background, if it was not.</param>
-/// <param name="Completion">Ends when the memory image is complete and durable; fails when it will never be. The guest runs on in any case.</param>
-public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, string? Reason, Task<MemoryImageSize> Completion);
-
 /// <summary>
 /// Takes the memory of a running machine and switches its disks at the same instant: between the two the guest executes
 /// nothing.
@@ -38,7 +14,7 @@ public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, strin
 public sealed class Checkpoint
 {
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);    // then something is wrong
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
     private const int PrecopyRounds = 5;
 
@@ -114,10 +90,10 @@ public sealed class Checkpoint
         }
         catch (Exception e)
         {
-            if (e is QmpTimeoutException && _wasRunning) await StandingGuest.SetGoingAsync(Monitor.Endpoint, _machine.Process, DrainLimit).ConfigureAwait(false);
+            if (e is QmpTimeoutException && _wasRunning) await StandingGuest.SetGoingAsync(Monitor.Endpoint, _machine.Process, RescueLimit).ConfigureAwait(false);
             await _migration.ForgetPipeAsync().ConfigureAwait(false);
             ended.TrySetException(e);
-            await DrainAsync(saving).ConfigureAwait(false);
+            await Migration.DrainAsync(saving).ConfigureAwait(false);
             await EndAsync().ConfigureAwait(false);
             throw;
         }
@@ -139,16 +115,9 @@ public sealed class Checkpoint
             }
         }
         await _migration.SetCapabilitiesAsync(Migration.PauseBeforeSwitchover, cancellation).ConfigureAwait(false);
-        if (wanted != MemoryMethod.Precopy || await IsAcceleratedAsync(cancellation).ConfigureAwait(false)) return (wanted.Value, reason);
+        if (wanted != MemoryMethod.Precopy || await _migration.IsTrackingSoundAsync(cancellation).ConfigureAwait(false)) return (wanted.Value, reason);
         return (MemoryMethod.Stopped, $"{(reason is null ? "" : reason.TrimEnd('.') + "; ")}without hardware acceleration QEMU loses track of what the guest changes meanwhile");
     }
-
-    /// <summary>
-    /// Whether changed pages are tracked by the processor. QEMU 7.2's own translation (TCG) misses stores while pages are saved: of guests
-    /// under load that were saved so, every second one crashed when it went on. What the guest does not change meanwhile is sound.
-    /// </summary>
-    private async Task<bool> IsAcceleratedAsync(CancellationToken cancellation) =>
-        (await Monitor.ExecuteAsync("query-kvm", cancellation: cancellation).ConfigureAwait(false)).FlagOf("enabled") == true;
 
     /// <summary>
     /// Stop, switch, migrate: QEMU saves the devices, write-protects the pages and lets the guest run on, all by itself. The
@@ -289,25 +258,12 @@ public sealed class Checkpoint
             ended.TrySetException(e);
             if (e is MigrationException) await TryCancelAsync().ConfigureAwait(false);   // it may have stopped moving, not ended
             _migration.ReleasePages();
-            await DrainAsync(saving).ConfigureAwait(false);
+            await Migration.DrainAsync(saving).ConfigureAwait(false);
             throw;
         }
         finally
         {
             await EndAsync().ConfigureAwait(false);
-        }
-    }
-
-    /// <summary>Waits until the pipe is read to its end, which QEMU makes when it lets go of it; if it does not, nobody waits for it.</summary>
-    private static async Task DrainAsync(Task saving)
-    {
-        try
-        {
-            await saving.WaitAsync(DrainLimit).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is not OutOfMemoryException)
-        {
-            // Why the checkpoint failed is told by what brought us here.
         }
     }
 
