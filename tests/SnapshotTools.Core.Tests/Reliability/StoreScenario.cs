@@ -23,6 +23,8 @@ internal sealed class StoreScenario : IDisposable
         ["volume snapshot"] = (e, _) => e.VolumeSnapshots.Create("db", "c", null, false).Run(),
         ["restore"] = (e, _) => e.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a" }).Run(),
         ["restore with backup"] = (e, _) => e.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a", KeepBackup = true }).Run(),
+        ["restore that fails"] = (e, _) => FailRestore(e, FailAction.None),
+        ["restore that fails once"] = (e, _) => FailRestore(e, FailAction.Retry),
         ["volume restore"] = (e, _) => e.VolumeSnapshots.Restore("db", "a", false).Run(),
         ["remove, merging"] = (e, _) => e.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a" }).Run(),
         ["remove the last"] = (e, _) => e.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "b" }).Run(),
@@ -129,6 +131,26 @@ internal sealed class StoreScenario : IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
+
+    /// <summary>A restore whose disk fails once, when its new heads are durable.</summary>
+    private static void FailRestore(SnapshotEngine engine, FailAction action)
+    {
+        bool failed = false;
+        void Log(string line)
+        {
+            if (failed || !line.Contains("new heads are durable", StringComparison.Ordinal)) return;
+            failed = true;
+            throw new IOException("The disk fails, as it is to.");
+        }
+        try
+        {
+            engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a", FailAction = action }).Run(new RunOptions { Log = Log });
+        }
+        catch (SnapshotException error) when (failed && error.ErrorId == ErrorIds.RestoreFailed)
+        {
+            // So it is to end.
+        }
+    }
 
     private static void Copy(SnapshotEngine engine, CloneSource source) => CopyAll(engine, engine.Volumes.Clone(new CloneRequest { Sources = [source] }).Run());
 
