@@ -53,6 +53,12 @@ public static class ImageCopy
         using Qcow2Image image = options.ResumeOffset is null
             ? Qcow2Image.Create(files, path, create)
             : Qcow2Image.Open(files, path, create.Open with { Write = true, Backing = BackingPolicy.None });
+        if (options is { ResumeOffset: null, DetectZeroes: false } && source is Qcow2Image alone && image.TryBecomeCloneOf(alone))
+        {
+            long bytes = progress is null ? 0 : CopySource.Data(source, 0).Sum(e => e.Count);
+            progress?.Report(new CopyProgress(bytes, bytes, source.VirtualSize));
+            return;
+        }
         Into(source, image, options, progress, cancellation);
     }
 

@@ -121,6 +121,38 @@ public sealed class Qcow2CopyTests : IDisposable
             Assert.InRange(before - Files.FreeBytes(mount.Path), 0, 5 << 20);
             QemuJudge.AssertClean(copy);
             QemuJudge.AssertIdentical(overlay, "qcow2", copy, "qcow2");
+
+            // A lone image of the same layout is shared as a whole; one that keeps what a copy does not is not.
+            ClonesWhole(mount, image, whole: true);
+            Tool.Run("qemu-img", ["bitmap", "--add", image, "b"]);
+            ClonesWhole(mount, image, whole: false);
         }
+    }
+
+    private static void ClonesWhole(ScratchMount mount, string image, bool whole)
+    {
+        string copy = mount.At("whole.qcow2");
+        byte[] before = File.ReadAllBytes(image);
+        var mine = new HeaderExtension(0x12345678, "of the copy"u8.ToArray());
+        var seen = new List<CopyProgress>();
+        using (Qcow2Image source = Qcow2Image.Open(Files, image, new ImageOpenOptions()))
+            ImageCopy.ToQcow2(source, Files, copy, new ImageCreateOptions { VirtualSize = source.VirtualSize, Extensions = [mine] }, progress: new Immediate(seen));
+        QemuJudge.AssertIdentical(image, "qcow2", copy, "qcow2");
+        using (Qcow2Image made = Qcow2Image.Open(Files, copy, new ImageOpenOptions { Write = true }))
+        {
+            HeaderExtension extension = Assert.Single(made.Extensions);
+            Assert.Equal(mine.Type, extension.Type);
+            Assert.Equal(mine.Data.ToArray(), extension.Data.ToArray());
+            made.Write(2 << 20, new byte[300_000]);   // it is its own from here on
+        }
+        Assert.Equal(before, File.ReadAllBytes(image));
+        Assert.Equal(whole, new FileInfo(copy).Length >= new FileInfo(image).Length && seen.Count == 1);
+        QemuJudge.AssertClean(copy);
+        File.Delete(copy);
+    }
+
+    private sealed class Immediate(List<CopyProgress> seen) : IProgress<CopyProgress>
+    {
+        public void Report(CopyProgress value) => seen.Add(value);
     }
 }
