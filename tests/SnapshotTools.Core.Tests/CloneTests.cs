@@ -318,10 +318,12 @@ public sealed class CloneTests : IDisposable
         Refused(ErrorIds.HasDependants, () => Engine.Machines.Remove("web01", true, true));
         var removal = Engine.Machines.Remove("web01", true, true, action);
         Assert.Equal(action == DependantAction.Flatten, removal.Plan.Steps.Any(s => s.Action == PlanAction.CopyData));
+        int layers = Engine.GetStore().LayerCount, deleted = removal.Plan.Steps.Count(s => s.Action == PlanAction.DeleteLayer);
 
         removal.Run();
 
         Assert.Empty(Engine.Machines.Find());
+        if (action == DependantAction.Defer) Assert.Equal(layers - deleted, Engine.GetStore().LayerCount);   // the plan told the truth
         Assert.Equal(["c1", "c2"], Engine.Volumes.Find().Select(v => v.Name));
         Assert.Equal(then, new[] { _store.Hash("c1"), _store.Hash("c2") });
         Assert.Equal(action == DependantAction.Flatten, Engine.Volumes.Get("c1").LinkedTo is null);

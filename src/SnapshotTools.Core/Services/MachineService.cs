@@ -42,7 +42,7 @@ public sealed class MachineService
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>: linked clones need what would go with it.</exception>
     public PlannedOperation<VmInstance> Remove(string vm, bool removeVolumes, bool removeSnapshots, DependantAction dependants = DependantAction.Refuse)
     {
-        var removal = new RemoveVm(_context, vm, removeVolumes, removeSnapshots, allowClones: dependants != DependantAction.Refuse).Prepare();
+        var removal = new RemoveVm(_context, vm, removeVolumes, removeSnapshots, dependants: dependants).Prepare();
         if (dependants != DependantAction.Flatten) return removal;
         var clones = _context.Database.Read(() => RemoveVm.FindClones(_context, _context.ResolveVm(vm), removeVolumes));
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVm(_context, vm, removeVolumes, removeSnapshots).Prepare());

@@ -54,9 +54,9 @@ public sealed class TemplateService
             var found = Resolve(nameOrId);
             return (found, ToModel(found));
         });
-        PlannedOperation<VmInstance> Removal(bool allowClones) => new RemoveVm(_context, row.Uid.ToString(), removeVolumes: true, removeSnapshots: true, isTemplate: true, allowClones).Prepare();
-        var removal = Removal(dependants != DependantAction.Refuse);
-        if (dependants == DependantAction.Flatten) removal = FlattenVolumes.Before(_context, model.LinkedClones, removal, () => Removal(allowClones: false));
+        PlannedOperation<VmInstance> Removal(DependantAction action) => new RemoveVm(_context, row.Uid.ToString(), removeVolumes: true, removeSnapshots: true, isTemplate: true, action).Prepare();
+        var removal = Removal(dependants);
+        if (dependants == DependantAction.Flatten) removal = FlattenVolumes.Before(_context, model.LinkedClones, removal, () => Removal(DependantAction.Refuse));
         return new PlannedOperation<VmTemplate>(removal.Plan, (_, options) =>
         {
             removal.Run(options);

@@ -39,7 +39,7 @@ public sealed class VolumeService
     /// <summary>Removes a volume; gives back what it was.</summary>
     public PlannedOperation<VmVolume> Remove(string volume, bool removeSnapshots, DependantAction dependants = DependantAction.Refuse)
     {
-        var removal = new RemoveVolume(_context, volume, removeSnapshots, dependants != DependantAction.Refuse).Prepare();
+        var removal = new RemoveVolume(_context, volume, removeSnapshots, dependants).Prepare();
         if (dependants != DependantAction.Flatten) return removal;
         var clones = _context.Database.Read(() => _context.Catalog.Volumes.LinkedClonesOf(_context.ResolveVolume(volume).Id));
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolume(_context, volume, removeSnapshots).Prepare());

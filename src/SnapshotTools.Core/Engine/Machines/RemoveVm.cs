@@ -6,7 +6,7 @@ using SnapshotTools.Core.Engine.Volumes;
 namespace SnapshotTools.Core.Engine.Machines;
 
 /// <summary>Removes a VM instance: its definition, its snapshots if that was said, and its volumes if that was said.</summary>
-internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots, bool isTemplate = false, bool allowClones = false) : Command<VmInstance>(context)
+internal sealed class RemoveVm(EngineContext context, string vmName, bool removeVolumes, bool removeSnapshots, bool isTemplate = false, DependantAction dependants = DependantAction.Refuse) : Command<VmInstance>(context)
 {
     private readonly Collecting _collecting = new(context);
     private VmRow _vm = null!;
@@ -32,13 +32,13 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
         _parts = [.. _snapshots.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id))];
         _removed = removeVolumes ? OwnVolumes(Context, _vm) : [];
         var staying = _parts.Where(p => !_removed.Exists(v => v.Id == p.VolumeId)).ToList();
-        var volumes = VolumeRemoval.Plan(Context, _removed, "", removeSnapshots, allowClones: allowClones);
+        var volumes = VolumeRemoval.Plan(Context, _removed, "", removeSnapshots, dependants: dependants);
         return new OperationPlan
         {
             Kind = OperationKind.Remove,
             Target = _vm.Name,
             Summary = $"Remove {(isTemplate ? "template" : "VM instance")} '{_vm.Name}'{(removeVolumes ? " and its volumes" : ", leaving its volumes")}.",
-            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying, allowClones), .. volumes.Steps],
+            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying, allowClones: dependants != DependantAction.Refuse), .. volumes.Steps],
             Lost = [$"{(isTemplate ? "template" : "VM instance")} '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
         };
     }

@@ -3,7 +3,7 @@ using SnapshotTools.Core.Catalog;
 namespace SnapshotTools.Core.Engine.Volumes;
 
 /// <summary>Removes a volume that no VM has, with its layers; an adopted image is left where it is.</summary>
-internal sealed class RemoveVolume(EngineContext context, string volumeName, bool removeSnapshots, bool allowClones = false) : Command<VmVolume>(context)
+internal sealed class RemoveVolume(EngineContext context, string volumeName, bool removeSnapshots, DependantAction dependants = DependantAction.Refuse) : Command<VmVolume>(context)
 {
     private VolumeRow _volume = null!;
 
@@ -16,7 +16,7 @@ internal sealed class RemoveVolume(EngineContext context, string volumeName, boo
             throw new SnapshotException(ErrorIds.VolumeAttached, ErrorKind.Conflict,
                 $"Volume '{_volume.Name}' is attached to VM '{vm}' and cannot be removed. Detach it first: Dismount-VmVolume {vm} {_volume.Name}", _volume.Name);
         VolumeRules.RequireNotInVmSnapshot(Context, _volume, null, "removed");
-        return VolumeRemoval.Plan(Context, [_volume], $"Remove volume '{_volume.Name}'.", removeSnapshots, allowClones: allowClones) with { Target = _volume.Name };
+        return VolumeRemoval.Plan(Context, [_volume], $"Remove volume '{_volume.Name}'.", removeSnapshots, dependants: dependants) with { Target = _volume.Name };
     }
 
     protected override VmVolume Execute(OperationPlan plan, RunOptions options)
