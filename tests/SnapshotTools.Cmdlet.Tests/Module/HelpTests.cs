@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using SnapshotTools.Cmdlet.Tests.Engine;
 using SnapshotTools.Testing;
 using Xunit;
@@ -5,7 +6,7 @@ using Xunit;
 namespace SnapshotTools.Cmdlet.Tests.Module;
 
 /// <summary>Every cmdlet and every parameter has its help, both in the pages and in what Get-Help shows of them.</summary>
-public sealed class HelpTests(PwshSession session) : ModuleTest(session)
+public sealed partial class HelpTests(PwshSession session) : ModuleTest(session)
 {
     [Fact]
     public void Pages_say_what_the_cmdlets_are()
@@ -37,4 +38,26 @@ public sealed class HelpTests(PwshSession session) : ModuleTest(session)
     [Fact]
     public void The_ideas_are_explained_in_an_about_page() =>
         Assert.Contains("A volume is a virtual disk", Run("Get-Help about_SnapshotTools | Out-String").Text, StringComparison.Ordinal);
+
+    /// <summary>A next step that is not there would be worse than none.</summary>
+    [Fact]
+    public void Messages_name_cmdlets_and_parameters_that_exist()
+    {
+        var names = Texts("foreach ($c in Get-Command -Module SnapshotTools) { $c.Name; foreach ($p in $c.Parameters.Keys) { \"-$p\" } }").ToHashSet();
+        names.UnionWith(["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", "Get-Command"]);   // how PowerShell is started
+        var strings = Directory.GetFiles(Path.Combine(Repository.Root, "src"), "*.cs", SearchOption.AllDirectories)
+            .Where(f => !f.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
+            .SelectMany(File.ReadAllLines).SelectMany(l => Text().Matches(l)).Select(m => m.Value).ToList();
+
+        var named = strings.SelectMany(s => NextStep().Matches(s)).Select(m => m.Value).Distinct().ToList();
+
+        Assert.True(named.Count > 50, $"only {named.Count} were found");
+        Assert.Empty(named.Where(n => !names.Contains(n)));
+    }
+
+    [GeneratedRegex(@"""(?:[^""\\]|\\.)*""")]
+    private static partial Regex Text();
+
+    [GeneratedRegex(@"(?<![\w-])(-[A-Z][A-Za-z]+|(Get|Set|New|Remove|Start|Stop|Restore|Copy|Repair|Test|Optimize|Initialize|Resume|Suspend|Wait|Mount|Dismount|Connect|Disconnect|Rename|Resize)-[A-Z][A-Za-z]+)")]
+    private static partial Regex NextStep();
 }

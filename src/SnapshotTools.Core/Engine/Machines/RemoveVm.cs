@@ -28,7 +28,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
         _snapshots = Catalog.Snapshots.OfVm(_vm.Id);
         if (_snapshots.Count > 0 && !removeSnapshots)
             throw new SnapshotException(ErrorIds.VmHasSnapshots, ErrorKind.Conflict,
-                $"VM '{_vm.Name}' has {_snapshots.Count} snapshots, such as '{_snapshots[0].Name}', that would be lost with it. Use -RemoveSnapshots if they may go.", _vm.Name);
+                $"VM '{_vm.Name}' has {_snapshots.Count} snapshots, such as '{_snapshots[0].Name}', that would be lost with it. Use -IncludeSnapshots if they may go.", _vm.Name);
         _parts = [.. _snapshots.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id))];
         _removed = removeVolumes ? OwnVolumes(Context, _vm) : [];
         var staying = _parts.Where(p => !_removed.Exists(v => v.Id == p.VolumeId)).ToList();

@@ -19,7 +19,7 @@ internal static class VolumeRemoval
             var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id);
             if (snapshots.Count > 0 && !removeSnapshots)
                 throw new SnapshotException(ErrorIds.VolumeHasSnapshots, ErrorKind.Conflict,
-                    $"Volume '{volume.Name}' has {snapshots.Count} snapshots, such as '{snapshots[0].Name}', that would be lost with it. Use -RemoveSnapshots if they may go.", volume.Name);
+                    $"Volume '{volume.Name}' has {snapshots.Count} snapshots, such as '{snapshots[0].Name}', that would be lost with it. Use -IncludeSnapshots if they may go.", volume.Name);
             steps.AddRange(DescribeLayers(context, volume, keepsBases: dependants == DependantAction.Defer));
             lost.Add($"volume '{volume.Name}' ({ByteSize.Format(volume.Size)}){(snapshots.Count > 0 ? $" and its {snapshots.Count} snapshots" : "")}");
         }
