@@ -25,12 +25,31 @@ public sealed partial class ReadmeTests(PwshSession session) : ModuleTest(sessio
         }
     }
 
+    [Fact]
+    public void The_clones_can_be_retyped()
+    {
+        string block = ClonesBlock().Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md"))).Groups[1].Value;
+        MakeVm("web01");
+        Run("New-VmSnapshot web01 installed");
+
+        foreach (string line in block.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            Run(line);
+            if (line.Contains("Wait-SnapshotOperation", StringComparison.Ordinal)) Assert.Empty(Run("Get-SnapshotOperation -State Running, Pending").Output);
+        }
+
+        Assert.Equal(20, Run("Get-VmInstance node-*").Output.Count);
+    }
+
     /// <summary>Ids, times, numbers and the width of columns may differ.</summary>
     private static string Masked(string text) =>
         string.Join('\n', Number().Replace(text, "#").Split('\n').Select(l => Space().Replace(l, " ").Trim()).Where(l => l.Length > 0 && !l.StartsWith("--", StringComparison.Ordinal)));
 
     [GeneratedRegex("```powershell\n(PS> Import-Module.*?)```", RegexOptions.Singleline)]
     private static partial Regex SessionBlock();
+
+    [GeneratedRegex("## Clones\n\n```powershell\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex ClonesBlock();
 
     [GeneratedRegex(@"\b[0-9a-f]{8}\b|[0-9][0-9.:-]*( [KMGT]?i?B\b)?")]
     private static partial Regex Number();
