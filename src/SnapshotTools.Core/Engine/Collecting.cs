@@ -118,12 +118,12 @@ internal sealed class Collecting(EngineContext context)
     /// <param name="target">What was done.</param>
     /// <param name="volumeIds">The volumes.</param>
     /// <param name="options">How to run.</param>
-    /// <param name="around">The layers that it was about, where it was about few: only if something goes there are the volumes collected.</param>
-    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options, IReadOnlyCollection<long>? around = null)
+    /// <param name="around">The layers of each volume that it was about, where it was about few: only if something goes there are the volumes collected.</param>
+    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options, IReadOnlyDictionary<long, long[]>? around = null)
     {
         try
         {
-            if (volumeIds.All(id => (around is null ? LayerCollector.Plan(Layers.ForCollector(id)) : PlanAround(id, around)).IsEmpty))
+            if (volumeIds.All(id => (around is null ? LayerCollector.Plan(Layers.ForCollector(id)) : PlanAround(id, around.GetValueOrDefault(id, []))).IsEmpty))
             {
                 DeleteGarbage();
                 return;

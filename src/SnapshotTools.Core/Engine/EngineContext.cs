@@ -63,25 +63,30 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     };
 
     /// <summary>What a layer carries of the snapshot that it goes on from.</summary>
-    public SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot)
+    /// <param name="snapshot">The snapshot.</param>
+    /// <param name="whole">What it has in common with the other parts of its VM snapshot, where that is known already.</param>
+    public SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot, SnapshotIdentity? whole = null)
     {
-        var whole = snapshot.VmSnapshotId is { } id ? Catalog.Snapshots.Find(id) : null;
-        return new SnapshotIdentity
-        {
-            Id = snapshot.Uid,
-            Parent = snapshot.ParentId is { } parent ? Catalog.Snapshots.FindVolumeSnapshot(parent)?.Uid : null,
-            VmSnapshot = whole?.Uid,
-            VmSnapshotParent = whole?.ParentId is { } wholeParent ? Catalog.Snapshots.Find(wholeParent)?.Uid : null,
-            Name = snapshot.Name,
-            CreatedAt = snapshot.CreatedAt,
-            Description = whole?.Description ?? snapshot.Description,
-            Tags = whole is null ? [] : Json.Read<string[]>(whole.Tags),
-            ExpiresAt = whole?.ExpiresAt,
-            Scope = whole?.Scope ?? SnapshotScope.All,
-            Consistency = whole?.Consistency ?? SnapshotConsistency.Crash,
-            Vm = whole is null ? null : Json.Read<VmConfiguration>(whole.Configuration),
-        };
+        whole ??= snapshot.VmSnapshotId is { } id && Catalog.Snapshots.Find(id) is { } row ? IdentityOf(row)
+            : new SnapshotIdentity { Id = snapshot.Uid, Name = snapshot.Name, CreatedAt = snapshot.CreatedAt, Description = snapshot.Description, Scope = SnapshotScope.All, Consistency = SnapshotConsistency.Crash };
+        return whole with { Id = snapshot.Uid, Parent = snapshot.ParentId is { } parent ? Catalog.Snapshots.FindVolumeSnapshot(parent)?.Uid : null };
     }
+
+    /// <summary>The part that is the same for all volumes of a VM snapshot.</summary>
+    public SnapshotIdentity IdentityOf(VmSnapshotRow whole) => new()
+    {
+        Id = Guid.Empty,
+        VmSnapshot = whole.Uid,
+        VmSnapshotParent = whole.ParentId is { } parent ? Catalog.Snapshots.Find(parent)?.Uid : null,
+        Name = whole.Name,
+        CreatedAt = whole.CreatedAt,
+        Description = whole.Description,
+        Tags = Json.Read<string[]>(whole.Tags),
+        ExpiresAt = whole.ExpiresAt,
+        Scope = whole.Scope,
+        Consistency = whole.Consistency,
+        Vm = Json.Read<VmConfiguration>(whole.Configuration),
+    };
 
     /// <summary>A VM's configuration as it is now.</summary>
     public VmConfiguration ConfigurationOf(VmRow vm) => new()

@@ -57,9 +57,8 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
 
         var heads = new NewHeads(Context);
-        var whole = SnapshotIdentities.Of(Context, _vm, snapshot);
-        for (int i = 0; i < rows.Count; i++)
-            heads.Add(rows[i], frozen[i], whole with { Id = parts[i].Uid, Parent = parts[i].ParentId is { } p ? Catalog.Snapshots.FindVolumeSnapshot(p)?.Uid : null });
+        var whole = Context.IdentityOf(snapshot);
+        for (int i = 0; i < rows.Count; i++) heads.Add(rows[i], frozen[i], Context.IdentityOf(parts[i], whole));
 
         using var machine = Context.FindMachine(_vm);
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.

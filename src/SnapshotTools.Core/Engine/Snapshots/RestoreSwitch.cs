@@ -8,8 +8,8 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
 {
     private StoreCatalog Catalog => context.Catalog;
 
-    /// <summary>Layers that may not be needed any more.</summary>
-    public long[]? Released { get; private set; }
+    /// <summary>Layers that may not be needed any more, by their volumes.</summary>
+    public IReadOnlyDictionary<long, long[]>? Released { get; private set; }
 
     public void Run(OperationRun run)
     {
@@ -17,9 +17,11 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         List<VolumeSnapshotRow> parts = [.. choice.Parts, .. choice.KeepBackup ? backup.OtherParts() : []];
         var volumes = parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
         var replaced = volumes.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
-        Released = [.. replaced.SelectMany(l => new[] { l.Id, l.ParentId ?? l.Id })];
+        Released = replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
         var heads = new NewHeads(context);
-        for (int i = 0; i < parts.Count; i++) heads.Add(volumes[i], Catalog.Layers.Get(parts[i].LayerId), context.IdentityOf(parts[i]));
+        var whole = context.IdentityOf(choice.Snapshot);
+        for (int i = 0; i < parts.Count; i++)
+            heads.Add(volumes[i], Catalog.Layers.Get(parts[i].LayerId), context.IdentityOf(parts[i], parts[i].VmSnapshotId == choice.Snapshot.Id ? whole : null));
 
         bool isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
         string? ofSnapshot = isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;

@@ -40,7 +40,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     {
         _backup = new RestoreBackup(Context, _choice);
         _backup.StopMachine(plan, options);
-        long[]? released = null;
+        IReadOnlyDictionary<long, long[]>? released = null;
         if (IsRollback)
         {
             using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options);
@@ -53,7 +53,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         return Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id));
     }
 
-    private long[]? Restore(OperationPlan plan, RunOptions options)
+    private IReadOnlyDictionary<long, long[]>? Restore(OperationPlan plan, RunOptions options)
     {
         var work = new RestoreSwitch(Context, _choice, _backup, _collecting, request.NewGenerationId);
         if (TryRestore(work, plan, options) is not { } error) return work.Released;
