@@ -45,6 +45,7 @@ internal sealed class VolumeTable(Database database)
     public bool IsBaseOfOthers(long id) => database.Scalar<long>(
         "SELECT EXISTS(SELECT 1 FROM layer l JOIN layer c ON c.parent_id = l.id WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id)", id) != 0;
 
+    // A cross join, or SQLite goes through all volumes by their names to have them in order.
     private static string LinkedClonesWhere(string condition, string columns) =>
         $"""
         WITH RECURSIVE dependant(layer_id, volume_id) AS (
@@ -52,7 +53,7 @@ internal sealed class VolumeTable(Database database)
           UNION
           SELECT d.layer_id, c.volume_id FROM dependant d JOIN volume v ON v.id = d.volume_id AND v.is_removed = 1
           JOIN layer l ON l.volume_id = v.id JOIN layer c ON c.parent_id = l.id WHERE c.state <> 0 AND c.volume_id <> l.volume_id)
-        SELECT DISTINCT {columns} FROM dependant d JOIN volume v ON v.id = d.volume_id WHERE v.is_removed = 0 ORDER BY v.name
+        SELECT DISTINCT {columns} FROM dependant d CROSS JOIN volume v ON v.id = d.volume_id WHERE v.is_removed = 0 ORDER BY v.name
         """;
 
     public List<(long VolumeId, string Vm)> Attachments() =>
