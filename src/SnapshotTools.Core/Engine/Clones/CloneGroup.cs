@@ -94,6 +94,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         catch (Exception error)
         {
             run.Fail(error);
+            machines.Dispose();   // what is taken back asks QEMU anew, which talks to one at a time
             throw;
         }
         run.Afterwards(() =>

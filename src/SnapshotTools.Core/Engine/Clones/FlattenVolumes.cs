@@ -59,6 +59,7 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
         catch (Exception error)
         {
             run.Fail(error);
+            machines.Dispose();   // what is taken back asks QEMU anew, which talks to one at a time
             throw;
         }
         run.Afterwards(() =>

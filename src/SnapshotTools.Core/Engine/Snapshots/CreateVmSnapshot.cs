@@ -102,6 +102,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         catch (Exception error)
         {
             run.Fail(error);
+            machine?.Dispose();   // what is taken back asks QEMU anew, which talks to one at a time
             throw;
         }
         run.Afterwards(() =>
