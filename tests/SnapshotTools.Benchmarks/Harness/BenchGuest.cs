@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -15,15 +14,13 @@ namespace SnapshotTools.Benchmarks.Harness;
 /// <summary>A real guest with disks, whose pauses are measured by the host's clock and by the guest's signs of life.</summary>
 internal sealed class BenchGuest : IDisposable
 {
-    private const int DiskMiB = 256, BootSeconds = 240, LimitSeconds = 600;
-    private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(100);
+    public const int DiskMiB = 256, LimitSeconds = 600;
 
     private readonly string _folder;
     private readonly QemuLauncher _launcher;
     private readonly MachineSpec _spec;
     private readonly GuestLimit _limit;
-    private GuestShell? _shell;
-    private GuestTicks? _ticks;
+    private GuestView? _view;
     private int _files;
 
     public BenchGuest(string folder, int disks, int memoryMiB)
@@ -63,18 +60,8 @@ internal sealed class BenchGuest : IDisposable
 
     public string NewFile() => Path.Combine(Folder, string.Create(CultureInfo.InvariantCulture, $"{++_files}.qcow2"));
 
-    /// <summary>Runs a line of shell in the guest.</summary>
-    public string Shell(string line, int seconds = 120) => _shell!.RunAsync(line, seconds).GetAwaiter().GetResult();
-
-    /// <summary>Every disk is written to and synced without a break from now on.</summary>
-    public void StartLoad()
-    {
-        for (int i = 0; i < _spec.Disks.Count; i++)
-            Shell($"(while :; do dd if=/dev/zero of=/dev/vd{(char)('a' + i)} bs=64k count=16 conv=notrunc,fsync 2>/dev/null; done) >/dev/null 2>&1 &");
-    }
-
-    /// <summary>Lets the guest fill so much of its memory with what does not compress.</summary>
-    public void FillMemory(int mebibytes) => Shell($"mkdir -p /fill && mount -t tmpfs -o size=90% fill /fill && dd if=/dev/urandom of=/run/noise bs=1M count={Math.Min(mebibytes, 16)} 2>/dev/null; for i in $(seq {mebibytes / 16}); do cat /run/noise; done >/fill/data", 240);
+    /// <summary>The guest through its own ports.</summary>
+    public GuestView View => _view!;
 
     /// <summary>The node that each disk writes to.</summary>
     public string[] TopNodes()
@@ -98,20 +85,9 @@ internal sealed class BenchGuest : IDisposable
 
     public JsonElement Qmp(string command, JsonObject? arguments = null) => Wait(Machine.Monitor.ExecuteAsync(command, arguments));
 
-    /// <summary>Does something to the guest; gives for how long the guest showed no sign of life around it.</summary>
-    public double GapAround(Action work)
-    {
-        Thread.Sleep(Settle);
-        _ticks!.Take();
-        work();
-        Thread.Sleep(Settle);
-        return _ticks.Take().Gap.TotalSeconds;
-    }
-
     public void Dispose()
     {
-        _ticks?.Dispose();
-        _shell?.Dispose();
+        _view?.Dispose();
         if (Machine is not null) Machine.DisposeAsync().AsTask().GetAwaiter().GetResult();
         _limit.KillAll();
         if (_launcher.FolderOf(_spec.Id).Load() is { } record) Wait(record.Process.WaitForExitAsync(TimeSpan.FromSeconds(10)));
@@ -125,10 +101,6 @@ internal sealed class BenchGuest : IDisposable
     private void Boot()
     {
         Machine = Wait(_launcher.StartAsync(_spec));
-        _shell = Wait(GuestShell.ConnectAsync(GuestPorts.Shell(_folder), BootSeconds));
-        _ticks = new GuestTicks(GuestPorts.Ticks(_folder));
-        Shell("workload ticks /dev/virtio-ports/ticks >/dev/null 2>&1 &");
-        var clock = Stopwatch.StartNew();
-        while (_ticks.Take().Ticks == 0 && clock.Elapsed.TotalSeconds < 30) Thread.Sleep(Settle);
+        _view = new GuestView(_folder);
     }
 }

@@ -31,7 +31,7 @@ public sealed record Machine(string Processor, long MemoryBytes, string FileSyst
     {
         yield return $"SnapshotTools {typeof(SnapshotEngine).Assembly.GetName().Version?.ToString(3)}";
         yield return RuntimeInformation.FrameworkDescription;
-        foreach (string tool in new[] { "qemu-img", "qemu-system-x86_64", "cp" })
+        foreach (string tool in new[] { "qemu-img", "qemu-system-x86_64", "libvirtd", "cp" })
             if (Tool.Find(tool) is not null) yield return Tool.Run(tool, ["--version"]).Split('\n')[0];
     }
 

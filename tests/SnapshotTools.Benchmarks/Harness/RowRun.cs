@@ -72,6 +72,15 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
         Goal(Invariant($"≥ {times:0.##}× as fast as {than}"), Invariant($"{Number(reached)}×"), reached >= times);
     }
 
+    /// <summary>One contender takes at most a part of what another takes, both by their names: for what is measured in another way than the row.</summary>
+    public void GoalFasterBetween(double times, string ours, string other, string than)
+    {
+        double reached = MedianOf(other) / MedianOf(ours);
+        Goal(Invariant($"≥ {times:0.##}× as fast as {than}"), Invariant($"{Number(reached)}×"), reached >= times);
+
+        double MedianOf(string name) => _results.Single(r => r.Name == name).Sample.Median;
+    }
+
     /// <summary>Ours takes at most so many times the limit.</summary>
     public void GoalOfLimit(double times, string limit = "the limit") => GoalAtMostTimes(times, Role.Limit, limit);
 

@@ -9,9 +9,11 @@ namespace SnapshotTools.Benchmarks.Rows;
 /// <summary>Checkpoints: disks and memory of one instant. Measured once for each size of RAM, shown in three rows.</summary>
 internal static class CheckpointRows
 {
-    private static readonly Dictionary<(Scale, int), List<Figures>> Measured = [];
+    private static readonly Dictionary<(Scale, int), Measurements> Measured = [];
 
     private sealed record Figures(string Name, Role Role, List<double> Pauses, List<double> Gaps, List<double> Times, List<double> Sizes);
+
+    private sealed record Measurements(IReadOnlyList<Figures> All, string? NoVirsh);
 
     public static IEnumerable<Row> All =>
     [
@@ -22,7 +24,7 @@ internal static class CheckpointRows
 
     private static Row Pause(int ram, int used) => new($"checkpoint/{(ram >= 1024 ? "1GiB" : ram + "MiB")}", $"pause of a checkpoint, {(ram >= 1024 ? "1 GiB" : ram + " MiB")} of RAM, {used} MiB used", run =>
     {
-        var all = Measure(run, ram, used);
+        var (all, noVirsh) = Measure(run, ram, used);
         foreach (var f in all) run.Add(f.Name, f.Role, f.Pauses);
         foreach (var f in all) run.Add($"{f.Name}, as the guest saw it", Role.Aside, f.Gaps);
         run.GoalAtMost(0.015);
@@ -31,11 +33,11 @@ internal static class CheckpointRows
             run.GoalFaster(50);
             if (Measured.TryGetValue((run.Scale, 256), out var smaller))
             {
-                run.Add("the same with 256 MiB", Role.Reference, smaller[0].Pauses);
+                run.Add("the same with 256 MiB", Role.Reference, smaller.All[0].Pauses);
                 run.GoalFlat(1.3, "a guest of 256 MiB");
             }
         }
-        run.NotRun("virsh save: " + (Testing.Tool.Find("virsh") is null ? "not on this machine" : "it needs a libvirt that started the guest itself"));
+        Explain(run, noVirsh);
         run.Note("QEMU without KVM (TCG)");
     })
     {
@@ -45,26 +47,37 @@ internal static class CheckpointRows
     private static void Show(RowRun run, Unit unit, int ram, int used, Func<Figures, List<double>> values)
     {
         run.Unit = unit;
-        foreach (var f in Measure(run, ram, used)) run.Add(f.Name, f.Role, values(f));
+        var (all, noVirsh) = Measure(run, ram, used);
+        foreach (var f in all) run.Add(f.Name, f.Role, values(f));
+        Explain(run, noVirsh);
         run.GoalFaster(1, unit == Unit.Bytes ? "the smallest" : "the fastest");
         if (unit == Unit.Bytes) run.Note("one ratio up to 1.00× is no larger; sixteen different MiB of noise, repeated, fill the guest's memory");
     }
 
-    private static List<Figures> Measure(RowRun run, int ram, int used)
+    private static void Explain(RowRun run, string? noVirsh)
+    {
+        if (noVirsh is not null) run.NotRun($"virsh save: {noVirsh}");
+        else run.Note("under virsh save the guest is gone until it is restored: its pause is the time from its last sign of life until virsh has returned; the restore is not measured. It is a twin of the guest, which libvirt started; each of the two stands still while it is not its turn");
+    }
+
+    private static Measurements Measure(RowRun run, int ram, int used)
     {
         if (run.Scale == Scale.Smoke) (ram, used) = (160, 16);
         if (Measured.TryGetValue((run.Scale, ram), out var known)) return known;
         using var guest = new BenchGuest(run.Folder, disks: 1, ram);
-        guest.FillMemory(used);
+        guest.View.FillMemory(used);
+        using var virsh = VirshGuest.TryStart(run, disks: 1, ram, view => view.FillMemory(used), out string? noVirsh);
         List<Figures> all = [New("checkpoint, memory in the background", Role.Ours), New("QMP snapshot-save", Role.Peer), New("stop, migrate to a file, cont", Role.Peer)];
+        if (virsh is not null) all.Add(New("virsh save", Role.Peer));
         int rounds = run.Scale.Pick(4, 3, 1);
         for (int i = 0; i < rounds; i++)
         {
             Take(guest, all[0], () => Ours(guest));
             Take(guest, all[1], () => SnapshotSave(guest));
             Take(guest, all[2], () => Migrate(guest));
+            if (virsh is not null) Save(guest, virsh, all[3]);
         }
-        return Measured[(run.Scale, ram)] = all;
+        return Measured[(run.Scale, ram)] = new Measurements(all, noVirsh);
     }
 
     private static Figures New(string name, Role role) => new(name, role, [], [], [], []);
@@ -73,11 +86,25 @@ internal static class CheckpointRows
     {
         Native.SyncFileSystem(guest.Folder);
         (double Pause, double Time, double Size) measured = default;
-        double gap = guest.GapAround(() => measured = work());
+        double gap = guest.View.GapAround(() => measured = work());
         figures.Pauses.Add(measured.Pause);
         figures.Gaps.Add(gap);
         figures.Times.Add(measured.Time);
         figures.Sizes.Add(measured.Size);
+    }
+
+    private static void Save(BenchGuest guest, VirshGuest virsh, Figures figures)
+    {
+        guest.Qmp("stop");
+        Native.SyncFileSystem(guest.Folder);
+        virsh.Resume();
+        var (lost, time, size) = virsh.SaveAndRestore();
+        virsh.Suspend();
+        guest.Qmp("cont");
+        figures.Pauses.Add(lost);
+        figures.Gaps.Add(lost);
+        figures.Times.Add(time);
+        figures.Sizes.Add(size);
     }
 
     private static (double, double, double) Ours(BenchGuest guest)
