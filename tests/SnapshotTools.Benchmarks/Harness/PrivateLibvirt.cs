@@ -46,13 +46,16 @@ internal sealed class PrivateLibvirt : IDisposable
 
     private string Socket => Path.Combine(Run, "libvirt", "libvirt-sock");
 
-    /// <summary>Lets any user, libvirtd's among them, make files in a folder.</summary>
-    public static void OpenToAll(string folder) => File.SetUnixFileMode(folder, (UnixFileMode)0b111_111_111);
+    /// <summary>Lets any user, libvirtd's among them, write to a file or make files in a folder.</summary>
+    public static void OpenToAll(string path)
+    {
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, (UnixFileMode)(Directory.Exists(path) ? 0b111_111_111 : 0b110_110_110));
+    }
 
     /// <summary>Refuses a place that another user cannot reach.</summary>
     public static void RequireReach(string folder)
     {
-        if (!Environment.IsPrivilegedProcess) return;
+        if (OperatingSystem.IsWindows() || !Environment.IsPrivilegedProcess) return;
         for (string? parent = Path.GetDirectoryName(folder); parent is not null; parent = Path.GetDirectoryName(parent))
             if (!File.GetUnixFileMode(parent).HasFlag(UnixFileMode.OtherExecute))
                 throw new NotHereException($"libvirt runs as another user than root here, who cannot reach '{parent}': choose another place with --work");

@@ -127,7 +127,7 @@ internal sealed class VirshGuest : IDisposable
     private string Disk(int number)
     {
         string path = Images.Create(Path.Combine(_disks, string.Create(CultureInfo.InvariantCulture, $"{number}.qcow2")), (long)BenchGuest.DiskMiB << 20);
-        File.SetUnixFileMode(path, (UnixFileMode)0b110_110_110);
+        PrivateLibvirt.OpenToAll(path);
         return $"<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='writeback' discard='unmap'/><source file='{Xml(path)}'/><target dev='vd{(char)('a' + number)}' bus='virtio'/></disk>\n";
     }
 
