@@ -46,9 +46,10 @@ internal sealed class VirshGuest : IDisposable
     public static VirshGuest? TryStart(RowRun run, int disks, int memoryMiB, Action<GuestView> ready, out string? reason)
     {
         reason = null;
+        VirshGuest? guest = null;
         try
         {
-            var guest = new VirshGuest(run.Folder, disks, memoryMiB);
+            guest = new VirshGuest(run.Folder, disks, memoryMiB);
             ready(guest.View);
             guest.Suspend();
             return guest;
@@ -59,6 +60,7 @@ internal sealed class VirshGuest : IDisposable
         }
         catch (Exception e) when (run.Scale != Scale.Smoke)
         {
+            guest?.Dispose();
             run.Log($"virsh: {e}");
             reason = $"it failed: {e.Message}";
         }
