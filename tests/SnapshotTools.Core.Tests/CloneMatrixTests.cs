@@ -44,6 +44,34 @@ public sealed class CloneMatrixTests(ITestOutputHelper output) : IDisposable
         _store.AssertClean(layers: 0);
     }
 
+    [ToolFact("qemu-img")]
+    public void A_full_copy_of_an_adopted_image_that_was_written_over_compares_equal()
+    {
+        string raw = _images.File("disk.raw");
+        byte[] bytes = new byte[4 << 20];
+        new Random(3).NextBytes(bytes.AsSpan(1 << 20, 700_000));
+        bytes.AsSpan(3 << 20, 100_000).Fill(7);
+        File.WriteAllBytes(raw, bytes);
+        string[][] kinds =
+        [
+            ["compat=0.10"], ["compat=1.1"], ["cluster_size=512"], ["cluster_size=2M"], ["refcount_bits=1"], ["refcount_bits=64"], ["extended_l2=on,cluster_size=128k"],
+            ["compression_type=zlib", "-c"], ["compression_type=zstd", "-c"], ["lazy_refcounts=on"], ["preallocation=metadata"],
+        ];
+        for (int i = 0; i < kinds.Length; i++)
+        {
+            string image = _images.File($"k{i}.qcow2");
+            Tool.Run("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", "-o", kinds[i][0], .. kinds[i][1..], raw, image]);
+            Engine.Volumes.Create(new NewVolumeRequest { Name = $"k{i}", ImagePath = image, Adopt = true }).Run();
+            _store.Write($"k{i}", 2 << 20, 5000, (byte)i);
+            Engine.Operations.Run([Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource($"k{i}", null, $"copy{i}")] }).Run().Copies[0].Id]);
+            var copy = Engine.Volumes.Get($"copy{i}");
+            Assert.Equal(1, copy.ChainLength);
+            Tool.Run("qemu-img", ["compare", "-f", "qcow2", "-F", "qcow2", Engine.Volumes.Get($"k{i}").Path, copy.Path]);
+            Tool.Run("qemu-img", ["check", "-f", "qcow2", copy.Path]);
+        }
+        _store.AssertClean();
+    }
+
     public void Dispose()
     {
         _store.Dispose();
