@@ -52,10 +52,14 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
             else StartVm.ForgetMemory(Context, _vm);
             return;
         }
-        using var machine = Context.FindMachine(_vm);
-        if (change == PowerChange.Pause) machine?.Pause();
-        else if (change == PowerChange.Resume) machine?.Resume();
-        else machine?.Stop(change == PowerChange.TurnOff, patience, options.Cancellation);
+        PoweredMachines.About(_vm, () =>
+        {
+            using var machine = Context.FindMachine(_vm);
+            if (change == PowerChange.Pause) machine?.Pause();
+            else if (change == PowerChange.Resume) machine?.Resume();
+            else machine?.Stop(change == PowerChange.TurnOff, patience, options.Cancellation);
+            return true;
+        });
     }
 
     private OperationPlan Planned(string summary, PlanAction action = PlanAction.StopVm, string? lost = null) => new()

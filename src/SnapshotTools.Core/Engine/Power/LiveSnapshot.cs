@@ -3,7 +3,7 @@ using SnapshotTools.Core.Catalog;
 namespace SnapshotTools.Core.Engine.Power;
 
 /// <summary>The part of a snapshot that happens in the hypervisor: freeze, switch, memory, thaw.</summary>
-internal sealed class LiveSnapshot(EngineContext context, NewSnapshotRequest request, OperationRun run)
+internal sealed class LiveSnapshot(EngineContext context, string vm, NewSnapshotRequest request, OperationRun run)
 {
     private static readonly TimeSpan FreezeLimit = TimeSpan.FromSeconds(10);
 
@@ -22,7 +22,7 @@ internal sealed class LiveSnapshot(EngineContext context, NewSnapshotRequest req
         }
         run.Log($"all disks write to the new heads; the guest stood still for {result.Pause.TotalMilliseconds:0.0} ms");
         if (request.MaxPause is { } limit && memory is null && result.Pause > limit)
-            run.Options.Warn?.Invoke($"The guest stood still for {result.Pause.TotalMilliseconds:0} ms, longer than the {limit.TotalMilliseconds:0} ms allowed: its disks took longer to switch than to write out right before. The snapshot is taken.");
+            run.Options.Warn?.Invoke($"VM '{vm}': The guest stood still for {result.Pause.TotalMilliseconds:0} ms, longer than the {limit.TotalMilliseconds:0} ms allowed: its disks took longer to switch than to write out right before. The snapshot is taken.");
         long memoryBytes = result.Memory?.GetAwaiter().GetResult() ?? 0;
         if (memory is not null) run.Log($"the memory is durable: {ByteSize.Format(memoryBytes)}, saved {result.MemoryMethod}");
         return snapshot with
@@ -45,7 +45,7 @@ internal sealed class LiveSnapshot(EngineContext context, NewSnapshotRequest req
         }
         catch (SnapshotException error) when (error.ErrorId == ErrorIds.ConsistencyNotAvailable && request.Freeze == FileSystemFreeze.Preferred)
         {
-            run.Options.Warn?.Invoke($"{error.Message} The snapshot is taken crash-consistent instead.");
+            run.Options.Warn?.Invoke($"VM '{vm}': {error.Message} The snapshot is taken crash-consistent instead.");
             return null;
         }
     }

@@ -9,6 +9,19 @@ internal static class PoweredMachines
     public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute ? null
         : (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid);
 
+    /// <summary>Says of which VM a failure is that its machine reports: the machine knows no name.</summary>
+    public static T About<T>(VmRow vm, Func<T> call)
+    {
+        try
+        {
+            return call();
+        }
+        catch (SnapshotException error) when (error.Target is null)
+        {
+            throw new SnapshotException(error.ErrorId, error.Kind, $"VM '{vm.Name}': {error.Message}", vm.Name, error.RecommendedAction, error);
+        }
+    }
+
     /// <summary>The running machine of a VM that a volume is attached to, or null.</summary>
     public static IRunningMachine? FindMachineOfVolume(this EngineContext context, long volumeId) => context.Compute is null ? null
         : context.Catalog.Volumes.AttachedTo(volumeId).Select(vm => context.FindMachine(context.ResolveVm(vm))).FirstOrDefault(m => m is not null);

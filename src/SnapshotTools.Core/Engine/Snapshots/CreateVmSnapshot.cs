@@ -77,7 +77,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             heads.Create();
             run.Log($"{rows.Count} new heads are durable");
             run.Cancellation.ThrowIfCancellationRequested();
-            if (machine is not null) snapshot = new LiveSnapshot(Context, request, run).Take(machine, heads, snapshot, memory);
+            if (machine is not null) snapshot = PoweredMachines.About(_vm, () => new LiveSnapshot(Context, _vm.Name, request, run).Take(machine, heads, snapshot, memory));
             else run.BeginPoint().Dispose();
             if (ofSnapshot is not null) FirmwareFiles.Copy(Context, variables!, ofSnapshot);
             var facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
