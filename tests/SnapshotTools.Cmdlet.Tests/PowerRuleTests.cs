@@ -46,6 +46,7 @@ public sealed class PowerRuleTests(PwshSession session) : ModuleTest(session)
         Fail("InvalidArgument", "New-VmInstance web01 -Initrd ./initrd");
         Fail("InvalidArgument", "New-VmInstance web01 -FirmwareVariables ./initrd");
         Run("New-VmInstance web01 -Kernel ./vmlinuz -Initrd ./initrd -KernelCommandLine quiet -ExtraArgument '-device', 'virtio-rng-pci'");
+        Assert.EndsWith("KernelCommandLine = quiet, ExtraArguments = -device virtio-rng-pci", Texts("[string](Get-VmInstance web01).Boot")[0], StringComparison.Ordinal);
         const string boot = "(Get-VmInstance web01).Boot | ForEach-Object { \"$(Split-Path -Leaf $_.Kernel) $(Split-Path -Leaf $_.Initrd) $($_.KernelCommandLine) $($_.ExtraArguments)\" }";
         Assert.Equal(["vmlinuz initrd quiet -device virtio-rng-pci"], Texts(boot));
         Run("Set-VmInstance web01 -Initrd '' -KernelCommandLine 'ro' -ExtraArgument @() -ProcessorCount 3 -MemoryBytes 2GB -NetworkAdapter none -Description 'for tests'");

@@ -133,4 +133,11 @@ public sealed record VmBoot
 
     /// <summary>Arguments passed on to the hypervisor as they are.</summary>
     public IReadOnlyList<string> ExtraArguments { get; init; } = [];
+
+    /// <summary>What differs from the default, for lists of properties.</summary>
+    public override string ToString() => string.Join(", ", new (string Name, string? Value)[]
+    {
+        ("Firmware", Firmware), ("FirmwareVariables", FirmwareVariables), ("Kernel", Kernel), ("Initrd", Initrd),
+        ("KernelCommandLine", KernelCommandLine), ("ExtraArguments", ExtraArguments.Count == 0 ? null : string.Join(' ', ExtraArguments)),
+    }.Where(p => p.Value is not null).Select(p => $"{p.Name} = {p.Value}").DefaultIfEmpty("BIOS"));
 }
