@@ -52,7 +52,7 @@ public sealed partial class HelpTests(PwshSession session) : ModuleTest(session)
         var named = strings.SelectMany(s => NextStep().Matches(s)).Select(m => m.Value).Distinct().ToList();
 
         Assert.True(named.Count > 50, $"only {named.Count} were found");
-        Assert.Empty(named.Where(n => !names.Contains(n)));
+        Assert.Equal([], named.Except(names));
     }
 
     [GeneratedRegex(@"""(?:[^""\\]|\\.)*""")]
