@@ -41,7 +41,7 @@ for ($n = 0; $n -eq 0 -or [DateTime]::UtcNow -lt $end; $n++) {
     $env:SNAPSHOTTOOLS_SEED = $env:SNAPSHOTTOOLS_FUZZ_SEED = "$seed"
     $round = $rounds[$n % $rounds.Count]
     Write-Host "round $($n + 1): $($round.Project), seed $seed"
-    & dotnet test "$root/tests/$($round.Project)" --no-build -c $Configuration -v quiet -nologo --filter $round.Filter | Out-Host
+    & dotnet test "$root/tests/$($round.Project)" --no-build -c $Configuration -nologo --filter $round.Filter | Out-Host
     if ($LASTEXITCODE -ne 0) {
         Write-Host "Failed with seed $seed; the test's message has the steps. Again: SNAPSHOTTOOLS_SEED=$seed SNAPSHOTTOOLS_FUZZ_SEED=$seed SNAPSHOTTOOLS_EFFORT=3 dotnet test tests/$($round.Project) -c $Configuration --filter '$($round.Filter)'"
         Show-Figure

@@ -88,7 +88,7 @@ public sealed class WorkerProcessTests(ITestOutputHelper output) : IDisposable
     {
         _store.NewVolume("data", 64 << 20);
         Fill(_store.Engine.Volumes.Get("data").Path);
-        var made = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data", null, "a"), new CloneSource("data", null, "b")], Pace = new CopyPace(MaxBytesPerSecond: 1 << 20) }).Run();
+        var made = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data", null, "a"), new CloneSource("data", null, "b")], Pace = new CopyPace(MaxBytesPerSecond: (16 << 20) / Stride) }).Run();
         using var worker = StartWorker();
         TestStore.Until(() => _store.Engine.Operations.Get(made.Copies[0].Id).State == OperationState.Running);
         Assert.True(_store.Engine.Operations.IsWorkerRunning());

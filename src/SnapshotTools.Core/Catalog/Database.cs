@@ -12,6 +12,7 @@ namespace SnapshotTools.Core.Catalog;
 internal sealed class Database : IDisposable
 {
     private const int BusyTimeoutMilliseconds = 30_000;
+    private const int NoRoomForSharedMemory = 4874;   // SQLITE_IOERR_SHMSIZE: the file beside the journal that processes share cannot grow
 
     private readonly SqliteConnection _connection;
     private readonly Dictionary<string, SqliteCommand> _commands = [];
@@ -243,7 +244,7 @@ internal sealed class Database : IDisposable
             $"The catalog '{path}' was locked by another process for more than {BusyTimeoutMilliseconds / 1000} seconds. Try again.", path, cause: error),
         11 or 26 => new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,   // SQLITE_CORRUPT, SQLITE_NOTADB
             $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Rebuild it: Repair-SnapshotStore", path, cause: error),
-        13 => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL
+        13 or 10 when error.SqliteErrorCode == 13 || error.SqliteExtendedErrorCode == NoRoomForSharedMemory => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL, SQLITE_IOERR
             $"There is no space left for the catalog '{path}'. Nothing was changed. Free some space and try again.", path, cause: error),
         _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {error.SqliteExtendedErrorCode}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
     };
