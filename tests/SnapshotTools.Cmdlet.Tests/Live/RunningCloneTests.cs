@@ -14,14 +14,14 @@ public sealed class RunningCloneTests(PwshSession session) : LiveVmTest(session)
             $env:SNAPSHOTTOOLS_ACCELERATOR = 'tcg'
             $bytes = [byte[]]::new(12MB); [Random]::new(1).NextBytes($bytes); [IO.File]::WriteAllBytes("$PWD/big.raw", $bytes)
             New-VmVolume big -ImagePath ./big.raw; New-VmInstance source big -MemoryBytes 64MB
-            Copy-VmInstance source replica -NoWait -MaxBytesPerSecond 3MB
+            Copy-VmInstance source replica -NoWait -MaxBytesPerSecond 1MB
             Start-VmInstance replica
             function Wait-For([scriptblock] $Condition) {
                 $until = [datetime]::Now.AddSeconds(50)
                 while (-not (& $Condition)) { if ([datetime]::Now -gt $until) { throw "waited in vain: $Condition" }; Start-Sleep -Milliseconds 50 }
             }
             function Get-Copy { Get-SnapshotOperation | ? { $_.Kind -eq 'Copy' -and $_.Target -eq 'replica-big' } }
-            Wait-For { (Get-Copy).BytesDone -gt 2MB }
+            Wait-For { (Get-Copy).BytesDone -gt 1MB }
             Stop-Process -Force (Get-Copy).ProcessId
             """);
         Assert.Equal(["Interrupted"], Texts("\"$((Wait-SnapshotOperation (Get-Copy).Id -TimeoutSec 50 -WarningAction Ignore).State)\""));
