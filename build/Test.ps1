@@ -58,7 +58,7 @@ function Read-Result([string] $Path) {
 
 function Invoke-TestProject([IO.FileInfo] $Project) {
     $file = "$Results/$($Project.BaseName).trx"
-    & dotnet test $Project.FullName --no-build -c $Configuration -v quiet -nologo --logger "trx;LogFileName=$file" --blame-hang-timeout 5m --blame-hang-dump-type none | Out-Host
+    & dotnet test $Project.FullName --no-build -c $Configuration -nologo --logger "trx;LogFileName=$file" --blame-hang-timeout 5m --blame-hang-dump-type none | Out-Host
     $exitCode = $LASTEXITCODE
     $count = Read-Result $file
     if ($exitCode -ne 0 -and $count.Failed -eq 0) {
