@@ -13,8 +13,12 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     public void Run(string bootId)
     {
         bool isSettled = context.Catalog.GetBootId() == bootId && context.Catalog.Operations.Running().Count == 0
-            && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0 && !context.Ledger.IsBehind;
-        if (isSettled) return;
+            && context.Catalog.Layers.Unpublished().Count == 0 && context.Catalog.Layers.Garbage().Count == 0;
+        if (isSettled)
+        {
+            context.Ledger.Save();   // another session may be a second behind with it, which is nothing to settle
+            return;
+        }
         using var alone = context.Locks.TryAcquire(LockKey.Store);
         if (alone is null) return;   // somebody else is settling
         foreach (var operation in context.Catalog.Operations.Running()) TakeBackIfDead(operation);
