@@ -59,18 +59,8 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
     public void Dispose() => QemuCalls.Run(() => disks.DisposeAsync().AsTask());
 
     /// <summary>A guard for a guest that runs; why there is none.</summary>
-    private async Task<(GuestGuard? Guard, string? Reason)> StartGuardAsync(CancellationToken cancellation)
-    {
-        if (await machine.QueryStateAsync(cancellation).ConfigureAwait(false) != MachineState.Running) return default;
-        try
-        {
-            return (await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, null, setGoing: true, cancellation).ConfigureAwait(false), null);
-        }
-        catch (GuestGuardException error)
-        {
-            return (null, error.Message);
-        }
-    }
+    private async Task<(GuestGuard? Guard, string? Reason)> StartGuardAsync(CancellationToken cancellation) =>
+        await machine.QueryStateAsync(cancellation).ConfigureAwait(false) == MachineState.Running ? await GuestGuard.TryStartAsync(machine, cancellation).ConfigureAwait(false) : default;
 
     private static async Task<long> CompleteAsync(CheckpointResult checkpoint, IBlockFile target, GuestGuard? guard)
     {

@@ -24,7 +24,8 @@ internal sealed class StandingMachine : IStandingMachine
     public static async Task<StandingMachine> SaveAsync(QemuMachine machine, IFileSystem files, string memoryFile, CancellationToken cancellation)
     {
         bool wasRunning = await machine.QueryStateAsync(cancellation).ConfigureAwait(false) == MachineState.Running;
-        var standing = new StandingMachine(machine, wasRunning, wasRunning ? await TryStartGuardAsync(machine, cancellation).ConfigureAwait(false) : null);
+        // Without a guard, a session that dies half-way leaves its guest standing, for Resume-VmInstance.
+        var standing = new StandingMachine(machine, wasRunning, wasRunning ? (await GuestGuard.TryStartAsync(machine, cancellation).ConfigureAwait(false)).Guard : null);
         try
         {
             var disks = await DiskSwitch.PrepareAsync(machine, [], cancellation).ConfigureAwait(false);
@@ -82,19 +83,6 @@ internal sealed class StandingMachine : IStandingMachine
         catch (Exception e) when (e is QmpException or QmpDisconnectedException)
         {
             if (_wasRunning) await StandingGuest.SetGoingAsync(_machine.Monitor.Endpoint, _machine.Process, RescueLimit).ConfigureAwait(false);
-        }
-    }
-
-    /// <summary>Without a guard, a session that dies half-way leaves its guest standing, for Resume-VmInstance.</summary>
-    private static async Task<GuestGuard?> TryStartGuardAsync(QemuMachine machine, CancellationToken cancellation)
-    {
-        try
-        {
-            return await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, null, setGoing: true, cancellation).ConfigureAwait(false);
-        }
-        catch (GuestGuardException)
-        {
-            return null;
         }
     }
 }

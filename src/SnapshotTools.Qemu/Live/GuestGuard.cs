@@ -4,6 +4,7 @@ using System.Text.Json;
 using SnapshotTools.Core;
 using SnapshotTools.Qemu.GuestAgent;
 using SnapshotTools.Qemu.Launch;
+using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu.Live;
@@ -22,6 +23,19 @@ public sealed partial class GuestGuard : IDisposable
     private readonly Process _process;
 
     private GuestGuard(Process process) => _process = process;
+
+    /// <summary>Starts a guard that sets a guest going again which runs now and is about to stand; says why, where none can be had.</summary>
+    public static async Task<(GuestGuard? Guard, string? Reason)> TryStartAsync(QemuMachine machine, CancellationToken cancellation)
+    {
+        try
+        {
+            return (await StartAsync(machine.Monitor.Endpoint, machine.Process, null, setGoing: true, cancellation).ConfigureAwait(false), null);
+        }
+        catch (GuestGuardException error)
+        {
+            return (null, error.Message);
+        }
+    }
 
     /// <summary>Starts a guard and waits until it watches.</summary>
     /// <param name="monitor">The machine's QMP monitor, which is free once the session is gone.</param>

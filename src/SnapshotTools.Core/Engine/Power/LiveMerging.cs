@@ -103,10 +103,7 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
             using (context.Storage.Reserve([row.File]))
             {
                 context.Storage.Rename(row.File, under.File, context.IdentityOf(row, context.Catalog.Volumes.Get(row.VolumeId!.Value)));
-                if (row.State != LayerState.Frozen) return false;
-                context.Storage.SetFrozen(row.File, true);
-                var facts = LayerFiles.Measure(context.Storage, row);
-                context.Database.Write(() => context.Catalog.Layers.SetFacts(row.Id, facts));
+                LayerFiles.Refreeze(context, row);
             }
         }
         catch (SnapshotException error) when (error.ErrorId == ErrorIds.ImageInUse)

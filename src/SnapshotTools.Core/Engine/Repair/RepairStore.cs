@@ -90,19 +90,19 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
                 return new Action(finding, PlanAction.Mend, $"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () =>
                 {
                     Storage.PutBack(found.Location, layer.File);
-                    TakeFacts(layer);
+                    LayerFiles.Refreeze(Context, layer);
                 });
             case "LayerDamaged" or "LayerLeaks" when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
                 return new Action(finding, PlanAction.Mend, $"repair '{finding.Subject}': {repair}", () =>
                 {
                     Storage.Repair(layer.File);
-                    TakeFacts(layer);
+                    LayerFiles.Refreeze(Context, layer);
                 });
             case "LayerBaseWrong" or "LayerWithoutIdentity" when layer is not null && CanRename(layer, layers, files):
                 return new Action(finding, PlanAction.Mend, $"let '{finding.Subject}' name its base and itself as the catalog does", () =>
                 {
                     Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value)));
-                    TakeFacts(layer);
+                    LayerFiles.Refreeze(Context, layer);
                 });
             default:
                 return new Action(finding, PlanAction.Update, finding.Message, null);
@@ -120,15 +120,6 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         if (self.Identity is { } identity && identity.Layer != layer.Uid) return false;
         if (layers.Find(l => l.Id == layer.ParentId) is not { } parent) return layer.ParentId is null && self.Backing is null;
         return parent.External ? Storage.Measure(parent.File) is not null : files.FirstOrDefault(f => f.Location == parent.Location)?.Identity?.Layer == parent.Uid;
-    }
-
-    /// <summary>A frozen layer is guarded again, and known as it is now.</summary>
-    private void TakeFacts(LayerRow layer)
-    {
-        if (layer.State != LayerState.Frozen) return;
-        if (!layer.External) Storage.SetFrozen(layer.File, true);
-        var facts = LayerFiles.Measure(Storage, layer);
-        Context.Database.Write(() => Catalog.Layers.SetFacts(layer.Id, facts));
     }
 
     private sealed record Action(StoreFinding Finding, PlanAction Kind, string Text, System.Action? Do);
