@@ -12,7 +12,7 @@ public sealed class SurroundingsTests(ITestOutputHelper output) : IDisposable
     private static readonly string[] First = ["volume snapshot", "clone of the present", "resize"];
     private static readonly string[] Second = ["restore with backup", "rename", "template"];
 
-    private static readonly int Step = Math.Max(1, 4 / Effort.Factor);
+    private static readonly int Step = Math.Max(1, 16 / Effort.Factor);
 
     private readonly StoreScenario _scenario = new();
 
@@ -52,7 +52,7 @@ public sealed class SurroundingsTests(ITestOutputHelper output) : IDisposable
             for (int pieces = 0; !isDone; pieces += Step)
             {
                 string store = _scenario.Copy();
-                var (exitCode, said) = Tool.TryRun("env", ["DOTNET_GCHeapHardLimit=4000000", .. Program("starve", store, act, pieces.ToString(CultureInfo.InvariantCulture))]);
+                var (exitCode, said) = Tool.TryRun("env", ["DOTNET_GCHeapHardLimit=4000000", "DOTNET_gcConcurrent=0", .. Program("starve", store, act, pieces.ToString(CultureInfo.InvariantCulture))]);
                 isDone = exitCode == 0;
                 using var engine = EmbeddedStore.Open(store);
                 StoreScenario.EndCopies(engine);

@@ -59,14 +59,16 @@ internal static partial class Worker
     /// <summary>Does an operation when all memory but some pieces of 16 KiB is taken. The caller has set the limit of the heap.</summary>
     private static int Starve(string store, string act, int pieces)
     {
-        var ballast = new List<byte[]>(1 << 18);
+        var ballast = new List<byte[]>(1 << 20);
         try
         {
             using var engine = EmbeddedStore.Open(store);
-            foreach (int size in new[] { 16 << 10, 256 })
+            // The collector makes room at each full heap, so that filling it once leaves more or less free, as the machine would have it.
+            foreach (int size in new[] { 16 << 10, 16 << 10, 16 << 10, 256, 256, 24 })
             {
                 try
                 {
+                    GC.Collect();
                     while (true) ballast.Add(new byte[size]);
                 }
                 catch (OutOfMemoryException)
