@@ -52,14 +52,18 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
         }
     }
 
-    /// <summary>Waits until an operation has ended or rests; one whose process is dead is said to be interrupted.</summary>
+    /// <summary>
+    /// Waits until an operation has ended or rests, and until nobody holds what it was about: a copy that is complete lets its source
+    /// go a moment later. One whose process is dead is said to be interrupted.
+    /// </summary>
     public static OperationRow Wait(EngineContext context, OperationRow operation, RunOptions options, TimeSpan? patience = null)
     {
         var clock = Stopwatch.StartNew();
         while (true)
         {
             var now = context.Catalog.Operations.Get(operation.Id);
-            if (now.State is not (OperationState.Pending or OperationState.Running)) return now;
+            bool hasEnded = now.State is not (OperationState.Pending or OperationState.Running);
+            if (hasEnded && (clock.Elapsed > patience || !IsWorkedOn(context, now))) return now;
             options.Progress?.Report(new OperationProgress($"{now.Kind} {now.Target}", now.BytesDone, now.BytesTotal));
             if (now.State == OperationState.Running) new Upkeep.Settling(context, options.Log).TakeBackIfDead(now);
             if (clock.Elapsed > patience)
@@ -67,6 +71,12 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
             options.Cancellation.WaitHandle.WaitOne(PollInterval);
             options.Cancellation.ThrowIfCancellationRequested();
         }
+    }
+
+    private static bool IsWorkedOn(EngineContext context, OperationRow operation)
+    {
+        using var free = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
+        return free is null;
     }
 
     private static void RunAll<T>(IReadOnlyList<T> items, Action<T> run)
