@@ -72,7 +72,7 @@ internal abstract class Command<TResult>(EngineContext context)
             {
                 if (Context.Database.Read(Locks).All(keys.Contains))
                 {
-                    new Upkeep.Settling(Context, options.Log).TakeBackOn(keys);
+                    new Upkeep.Settling(Context, options.Log).TakeBackOn(keys, options.Cancellation);
                     return held;
                 }
             }

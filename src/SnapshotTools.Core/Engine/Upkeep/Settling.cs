@@ -9,6 +9,8 @@ namespace SnapshotTools.Core.Engine.Upkeep;
 /// </summary>
 internal sealed class Settling(EngineContext context, Action<string>? log)
 {
+    private static readonly TimeSpan DeathPatience = TimeSpan.FromSeconds(30);
+
     /// <summary>Settles; finding nothing to do costs a few queries.</summary>
     public void Run(string bootId)
     {
@@ -41,21 +43,31 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     /// on layers that the holder may be about to drop; and a copy of its that is in place already must be so in the catalog before a
     /// machine is started by that.
     /// </summary>
-    public void TakeBackOn(IReadOnlyCollection<LockKey> held)
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.SharedVolumeBusy"/></exception>
+    public void TakeBackOn(IReadOnlyCollection<LockKey> held, CancellationToken cancellation)
     {
         foreach (var operation in context.Catalog.Operations.Running())
         {
             if (context.Catalog.Copies.Find(operation.Id) is { } copy && held.Contains(LockKey.Volume(copy.VolumeId))) TakeBackIfDead(operation);
             var below = context.Catalog.Layers.Pending(operation.Id).Where(l => l.ParentId is not null).Select(l => context.Catalog.Layers.Get(l.ParentId!.Value));
-            if (below.Any(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) TakeBackIfDead(operation);
+            if (!below.Any(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) continue;
+            // It had the volume's lock too. Its process is about to end, and the kernel lets go of one lock after the other; or somebody else takes it back.
+            using (var mine = context.Locks.Acquire([LockKey.Operation(operation.Id)], DeathPatience, _ => StillThere(operation), null, cancellation)) TakeBack(operation);
         }
     }
+
+    private static SnapshotException StillThere(OperationRow operation) => new(ErrorIds.SharedVolumeBusy, ErrorKind.Busy,
+        $"Operation '{operation.Kind} {operation.Target}' of process {operation.ProcessId} was not taken back in {DeathPatience.TotalSeconds:0} s, and its volumes cannot be used before. See whether that process can end, then try again.", operation.Target);
 
     /// <summary>Says of an operation whose process is dead that it was interrupted, and takes back what it must not leave.</summary>
     public void TakeBackIfDead(OperationRow operation)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Operation(operation.Id));
-        if (mine is null) return;   // its process is alive
+        if (mine is not null) TakeBack(operation);   // else its process is alive
+    }
+
+    private void TakeBack(OperationRow operation)
+    {
         if (context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;   // somebody else was faster
         if (context.Catalog.Copies.Find(now.Id) is { } copy)
         {
