@@ -27,7 +27,8 @@ public interface IFileSystem
     /// <summary>Creates a directory for its owner only (0700), with missing parents; an existing one is left as it is.</summary>
     void CreateDirectory(string path);
 
-    /// <summary>Deletes a file or link. It is durable after <see cref="SyncDirectory"/>.</summary>
+    /// <summary>Deletes a file or link. It is durable after <see cref="SyncDirectory"/>. The blocks of a large file may be freed a moment
+    /// later, at the latest when the process ends.</summary>
     void Delete(string path);
 
     /// <summary>Deletes an empty directory.</summary>
@@ -48,7 +49,7 @@ public interface IFileSystem
     /// <summary>Makes the names in a directory durable: files created, renamed and deleted there before the call.</summary>
     void SyncDirectory(string path);
 
-    /// <summary>Free bytes for this user on the file system that holds <paramref name="path"/>.</summary>
+    /// <summary>Free bytes for this user on the file system that holds <paramref name="path"/>, those of deleted files among them.</summary>
     long FreeBytes(string path);
 }
 

@@ -27,6 +27,25 @@ public sealed class FileSystemTests
     }
 
     [MountFact]
+    public void What_a_large_file_held_is_free_once_it_is_deleted_or_replaced()
+    {
+        using ScratchMount mount = ScratchMount.Tmpfs(400 << 20);
+        long all = _files.FreeBytes(mount.Path);
+        foreach (string name in new[] { "a", "b", "c" })
+        {
+            using IBlockFile file = _files.Create(mount.At(name));
+            for (int at = 0; at < 100; at++) file.Write((long)at << 20, new byte[1 << 20]);
+        }
+        Assert.InRange(all - _files.FreeBytes(mount.Path), 300 << 20, 302 << 20);
+
+        _files.Delete(mount.At("a"));
+        Assert.Null(_files.Stat(mount.At("a")));
+        _files.Rename(mount.At("b"), mount.At("c"));
+        Assert.Equal(["c"], _files.List(mount.Path).Select(f => Path.GetFileName(f.Path)));
+        Assert.InRange(all - _files.FreeBytes(mount.Path), 100 << 20, 102 << 20);
+    }
+
+    [MountFact]
     public void A_read_only_file_system_is_named_as_the_cause()
     {
         using ScratchMount mount = ScratchMount.Tmpfs(1 << 20);

@@ -10,6 +10,8 @@ internal abstract class PosixFileSystem : IFileSystem
     private const uint OwnerReadsFile = 0b100_000_000;
     private const uint OwnerOnlyDirectory = 0b111_000_000;
 
+    private readonly UnnamedFiles _unnamed = new();
+
     public IBlockFile Open(string path, FileOpenMode mode)
     {
         RequirePath(path);
@@ -81,7 +83,7 @@ internal abstract class PosixFileSystem : IFileSystem
     public void Delete(string path)
     {
         RequirePath(path);
-        if (Libc.Unlink(path) != 0) throw PosixError.Failed(path, "deleted");
+        Unname(path, () => Libc.Unlink(path), path, "deleted");
     }
 
     public void DeleteDirectory(string path)
@@ -94,7 +96,7 @@ internal abstract class PosixFileSystem : IFileSystem
     {
         RequirePath(path);
         RequirePath(newPath);
-        if (Libc.Rename(path, newPath) != 0) throw PosixError.Failed(path, $"renamed to '{newPath}'");
+        Unname(newPath, () => Libc.Rename(path, newPath), path, $"renamed to '{newPath}'");
     }
 
     public void ReplaceLink(string path, string target)
@@ -145,6 +147,7 @@ internal abstract class PosixFileSystem : IFileSystem
     public long FreeBytes(string path)
     {
         RequirePath(path);
+        _unnamed.Wait();
         try
         {
             return new DriveInfo(path).AvailableFreeSpace;
@@ -175,6 +178,33 @@ internal abstract class PosixFileSystem : IFileSystem
 
     /// <summary>The file object of an open handle.</summary>
     protected abstract IBlockFile Wrap(string path, SafeFileHandle handle, bool canWrite, string fileId);
+
+    /// <summary>Takes a name away from what has it, if anything does. Where that is a large file, its blocks are freed behind the caller's back.</summary>
+    private void Unname(string name, Func<int> call, string path, string done)
+    {
+        SafeFileHandle? held = HoldIfLarge(name);
+        try
+        {
+            if (call() != 0) throw PosixError.Failed(path, done);
+        }
+        finally
+        {
+            if (held is not null) _unnamed.LetGo(held);
+        }
+    }
+
+    private SafeFileHandle? HoldIfLarge(string path)
+    {
+        if (StatPath(path, follow: false) is not { Kind: FileKind.Regular, AllocatedBytes: >= UnnamedFiles.Large }) return null;
+        try
+        {
+            return OpenHandle(path, write: false, follow: false);
+        }
+        catch (IOException)
+        {
+            return null;   // only the wait is longer
+        }
+    }
 
     private IBlockFile Adopt(string path, SafeFileHandle handle, bool canWrite)
     {
