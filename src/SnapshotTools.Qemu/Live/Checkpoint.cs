@@ -16,6 +16,7 @@ public sealed class Checkpoint
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);    // then something is wrong
     private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+    private static readonly Version LeavesStanding = new(8, 2);
     private const int PrecopyRounds = 5;
 
     private readonly QemuMachine _machine;
@@ -30,6 +31,7 @@ public sealed class Checkpoint
     private string _address = "";
     private MemoryImageHeader _header = null!;
     private long _stoppedAt;
+    private long? _runsAgainAt;     // as QEMU's own word for it came in
 
     private Checkpoint(QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause, bool wasRunning)
     {
@@ -85,7 +87,7 @@ public sealed class Checkpoint
             cancellation.ThrowIfCancellationRequested();
             if (method == MemoryMethod.Background) await TakeInBackgroundAsync().ConfigureAwait(false);
             else method = await TakeByPrecopyAsync(method, cancellation).ConfigureAwait(false);
-            var pause = Stopwatch.GetElapsedTime(_stoppedAt);
+            var pause = Stopwatch.GetElapsedTime(_stoppedAt, _runsAgainAt ?? Stopwatch.GetTimestamp());
             return new CheckpointResult(pause, method, reason, CompleteAsync(saving, ended));
         }
         catch (Exception e)
@@ -152,29 +154,37 @@ public sealed class Checkpoint
     }
 
     /// <summary>
-    /// Waits until the pages are write-protected and the guest runs. QEMU before 8.2 starts every machine then; later ones leave
-    /// one standing that stood, and that must not go on before pages flow: they do only once all are protected.
+    /// Waits until the pages are write-protected and the guest runs. QEMU before 8.2 starts every machine then, and says so; to ask it
+    /// meanwhile would make its main loop wait for pages. Later ones leave one standing that stood, and that must not go on before
+    /// pages flow: they do only once all are protected.
     /// </summary>
     private async Task WaitUntilProtectedAsync()
     {
-        bool continued = false;
+        bool isSetGoing = _machine.Version < LeavesStanding;
         while (true)
         {
+            QmpEvent? happened = null;
             using var look = new CancellationTokenSource(LookInterval);
             try
             {
-                var happened = await _events.NextAsync(e => e.Name is "RESUME" or "MIGRATION", look.Token).ConfigureAwait(false);
-                if (happened.Name == "RESUME") return;
+                happened = await _events.NextAsync(e => e.Name is "RESUME" or "MIGRATION", look.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
                 CheckPause();
             }
+            if (happened?.Name == "RESUME")
+            {
+                _runsAgainAt = happened.ReceivedAt;
+                return;
+            }
+            bool hasEnded = happened?.Data.TextOf("status") is "failed" or "cancelled" or "completed";
+            if (isSetGoing && !hasEnded) continue;
             var status = await _migration.QueryAsync(CancellationToken.None).ConfigureAwait(false);
             if (status.Status is "failed" or "cancelled") throw new MigrationException($"QEMU could not save the memory: {status.Error ?? status.Status}.");
-            if (status.Pages == 0 || continued) continue;
+            if (status.Pages == 0 || isSetGoing) continue;
             await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
-            continued = true;
+            isSetGoing = true;
         }
     }
 

@@ -32,8 +32,6 @@ public static class MemoryImage
     private const int HeaderKind = 0xe;
     private const int EndKind = 0xf;
     private const int MaxHeader = 64 << 10;
-    private static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(15);   // the guest may stand meanwhile
-    private const int FramesInFlight = 48;  // so many MiB may wait while QEMU already goes on
 
     /// <summary>Writes everything that a stream gives, compressed by several threads, and makes it durable.</summary>
     /// <param name="source">The stream, read to its end even when the file fails.</param>
@@ -43,30 +41,8 @@ public static class MemoryImage
     /// <exception cref="IOException">The source or the file failed.</exception>
     public static async Task<MemoryImageSize> WriteAsync(Stream source, IBlockFile target, MemoryImageHeader header, Func<Task> confirm)
     {
-        var frames = Channel.CreateBounded<Task<byte[]>>(FramesInFlight);
-        var writing = Task.Run(() => WriteFramesAsync(frames, target, ZstdFrame.Skippable(HeaderKind, JsonSerializer.SerializeToUtf8Bytes(header))));
-        long bytes;
-        try
-        {
-            bytes = await ReadContentAsync(source, frames.Writer).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is ChannelClosedException or TimeoutException)
-        {
-            // Writing failed, which is told below, or does not go on. A source that is not read to its end would hold QEMU, or
-            // break its snapshot of the memory, which is worse for the guest than one that nobody keeps.
-            var stall = e is TimeoutException ? new IOException($"The disk of '{target.Path}' took nothing for {StallLimit.TotalSeconds:0} s, so the memory was not saved.", e) : null;
-            frames.Writer.TryComplete(stall);
-            await source.CopyToAsync(Stream.Null).ConfigureAwait(false);
-            if (stall is not null) throw stall;
-            bytes = -1;
-        }
-        catch (Exception e)
-        {
-            frames.Writer.TryComplete(e);
-            throw;
-        }
-        frames.Writer.TryComplete();
-        long length = await writing.ConfigureAwait(false);
+        var writer = new MemoryImageWriter(source, target);
+        var (bytes, length) = await writer.RunAsync(ZstdFrame.Skippable(HeaderKind, JsonSerializer.SerializeToUtf8Bytes(header))).ConfigureAwait(false);
         await confirm().ConfigureAwait(false);
         byte[] end = ZstdFrame.Skippable(EndKind, JsonSerializer.SerializeToUtf8Bytes(new EndMark(bytes)));
         target.Write(length, end);
@@ -129,41 +105,6 @@ public static class MemoryImage
     }
 
     private sealed record EndMark(long Bytes);
-
-    private static async Task<long> ReadContentAsync(Stream source, ChannelWriter<Task<byte[]>> frames)
-    {
-        long bytes = 0;
-        while (true)
-        {
-            byte[] content = new byte[ZstdFrame.MaxContent];
-            int count = await source.ReadAtLeastAsync(content, content.Length, throwOnEndOfStream: false).ConfigureAwait(false);
-            if (count == 0) return bytes;
-            bytes += count;
-            await frames.WriteAsync(Task.Run(() => ZstdFrame.Compress(content.AsSpan(0, count)))).AsTask().WaitAsync(StallLimit).ConfigureAwait(false);
-            if (count < content.Length) return bytes;
-        }
-    }
-
-    private static async Task<long> WriteFramesAsync(Channel<Task<byte[]>> frames, IBlockFile target, byte[] header)
-    {
-        try
-        {
-            target.Write(0, header);
-            long length = header.Length;
-            await foreach (var frame in frames.Reader.ReadAllAsync().ConfigureAwait(false))
-            {
-                byte[] bytes = await frame.ConfigureAwait(false);
-                target.Write(length, bytes);
-                length += bytes.Length;
-            }
-            return length;
-        }
-        catch (Exception e)
-        {
-            frames.Writer.TryComplete(e);
-            throw;
-        }
-    }
 
     private static async Task<long> ReadFramesAsync(IBlockFile source, ChannelWriter<Task<byte[]?>> contents, CancellationToken cancellation)
     {

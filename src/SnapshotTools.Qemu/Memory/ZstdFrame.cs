@@ -20,8 +20,32 @@ internal static class ZstdFrame
     private const int MaxBlock = 128 << 10;
     private const int RawHeader = 9;    // magic, descriptor, content size
 
-    /// <summary>A frame of the content.</summary>
-    public static byte[] Compress(ReadOnlySpan<byte> content) => ZstdNative.IsAvailable ? CompressNative(content) : Store(content);
+    /// <summary>What <see cref="Compress"/> works with, for one thread at a time; null where there is no libzstd.</summary>
+    public static ZstdCompressor? CreateCompressor()
+    {
+        if (!ZstdNative.IsAvailable) return null;
+        var compressor = ZstdNative.CreateCompressor();
+        if (compressor.IsInvalid) throw new InsufficientMemoryException("libzstd could not allocate a compression context.");
+        ZstdNative.SetParameter(compressor, ZstdNative.CompressionLevelParameter, 1);
+        ZstdNative.SetParameter(compressor, ZstdNative.ChecksumParameter, 1);
+        return compressor;
+    }
+
+    /// <summary>Makes a frame of the content.</summary>
+    /// <param name="compressor">Of <see cref="CreateCompressor"/>.</param>
+    /// <param name="content">At most <see cref="MaxContent"/> bytes.</param>
+    /// <param name="frame">Room for <see cref="MaxFrame"/> bytes.</param>
+    /// <returns>The bytes of the frame.</returns>
+    public static unsafe int Compress(ZstdCompressor? compressor, ReadOnlySpan<byte> content, Span<byte> frame)
+    {
+        if (compressor is null) return Store(content, frame);
+        fixed (byte* to = frame)
+        fixed (byte* from = content)
+        {
+            nuint size = ZstdNative.Compress(compressor, to, (nuint)frame.Length, from, (nuint)content.Length);
+            return ZstdNative.IsError(size) == 0 ? (int)size : throw new InvalidOperationException("libzstd could not compress a block.");
+        }
+    }
 
     /// <summary>The bytes of the frame at the beginning of the data; 0 when it does not end within them.</summary>
     /// <exception cref="InvalidDataException">There is no frame that was written here.</exception>
@@ -68,23 +92,6 @@ internal static class ZstdFrame
     public static byte[]? SkippableContent(int kind, ReadOnlySpan<byte> frame) =>
         frame.Length >= 8 && BinaryPrimitives.ReadUInt32LittleEndian(frame) == (SkippableMagic | (uint)kind) ? frame[8..].ToArray() : null;
 
-    private static unsafe byte[] CompressNative(ReadOnlySpan<byte> content)
-    {
-        // A context is some hundred KiB and quickly made beside the work on a MiB.
-        using var context = ZstdNative.CreateCompressor();
-        if (context.IsInvalid) throw new InsufficientMemoryException("libzstd could not allocate a compression context.");
-        ZstdNative.SetParameter(context, ZstdNative.CompressionLevelParameter, 1);
-        ZstdNative.SetParameter(context, ZstdNative.ChecksumParameter, 1);
-        byte[] target = new byte[(int)ZstdNative.CompressBound((nuint)content.Length)];
-        fixed (byte* to = target)
-        fixed (byte* from = content)
-        {
-            nuint size = ZstdNative.Compress(context, to, (nuint)target.Length, from, (nuint)content.Length);
-            if (ZstdNative.IsError(size) != 0) throw new InvalidOperationException("libzstd could not compress a block.");
-            return target[..(int)size];
-        }
-    }
-
     private static unsafe byte[] DecompressNative(ReadOnlySpan<byte> frame)
     {
         using var context = ZstdNative.CreateDecompressor();
@@ -99,23 +106,22 @@ internal static class ZstdFrame
         }
     }
 
-    private static byte[] Store(ReadOnlySpan<byte> content)
+    private static int Store(ReadOnlySpan<byte> content, Span<byte> frame)
     {
         int blocks = Math.Max(1, (content.Length + MaxBlock - 1) / MaxBlock);
-        byte[] frame = new byte[RawHeader + blocks * 3 + content.Length];
         BinaryPrimitives.WriteUInt32LittleEndian(frame, Magic);
         frame[4] = 0xa0;    // content size in 4 bytes, single segment, no checksum
-        BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(5), (uint)content.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame[5..], (uint)content.Length);
         int at = RawHeader;
         for (int block = 0; block < blocks; block++)
         {
             var part = content.Slice(block * MaxBlock, Math.Min(MaxBlock, content.Length - block * MaxBlock));
             int header = part.Length << 3 | (block == blocks - 1 ? 1 : 0);
             (frame[at], frame[at + 1], frame[at + 2]) = ((byte)header, (byte)(header >> 8), (byte)(header >> 16));
-            part.CopyTo(frame.AsSpan(at + 3));
+            part.CopyTo(frame[(at + 3)..]);
             at += 3 + part.Length;
         }
-        return frame;
+        return at;
     }
 
     private static int SizeOfStored(ReadOnlySpan<byte> data)
