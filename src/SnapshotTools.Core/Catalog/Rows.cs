@@ -74,6 +74,15 @@ internal sealed record VolumeSnapshotRow(
         r.GetInt64(0), r.Id(1), r.GetInt64(2), r.Long(3), r.Long(4), r.GetInt32(5), r.GetString(6), r.Time(7)!.Value, r.Text(8), r.GetInt64(9));
 }
 
+/// <summary>A volume snapshot with what a list shows of its layer.</summary>
+internal readonly record struct ListedPart(VolumeSnapshotRow Row, LayerFile File, long Size, long Allocated)
+{
+    public const string Columns = VolumeSnapshotRow.Columns + ", l.uid, l.location, l.format, l.external, l.size, l.allocated";
+
+    public static ListedPart Read(RowReader r) => new(
+        VolumeSnapshotRow.Read(r), new LayerFile(r.Id(10), r.GetString(11), (LayerFormat)r.GetInt32(12), r.GetInt64(13) != 0), r.GetInt64(14), r.GetInt64(15));
+}
+
 internal sealed record OperationRow(
     long Id, Guid Uid, OperationKind Kind, string Target, OperationState State, long BytesDone, long BytesTotal,
     DateTimeOffset StartedAt, DateTimeOffset? EndedAt, int ProcessId, string? Error, long Rate = 0, OperationWish Wanted = OperationWish.None)

@@ -16,7 +16,7 @@ internal sealed class SnapshotTable(Database database)
 
     /// <summary>The snapshots of a VM, or of all, without their configuration, which is the larger part of a row and seldom wanted.</summary>
     public List<VmSnapshotRow> List(long? vmId) => vmId is null
-        ? database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s ORDER BY s.vm_id, s.id", VmSnapshotRow.Read)
+        ? database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s ORDER BY s.id", VmSnapshotRow.Read)
         : database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
 
     public long CountOfVm(long vmId) => database.Scalar<long>("SELECT count(*) FROM vm_snapshot WHERE vm_id = ?1", vmId);
@@ -68,8 +68,10 @@ internal sealed class SnapshotTable(Database database)
     public List<VolumeSnapshotRow> OfVolume(long volumeId) => database.Query(
         $"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.volume_id = ?1 ORDER BY s.id", VolumeSnapshotRow.Read, volumeId);
 
-    public List<VolumeSnapshotRow> AllVolumeSnapshots() =>
-        database.Query($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s ORDER BY s.volume_id, s.position, s.id", VolumeSnapshotRow.Read);
+    /// <summary>What the snapshots of a VM consist of, or those of all VMs and volumes, with their layers, oldest first.</summary>
+    public List<ListedPart> Parts(long? vmId) => vmId is null
+        ? database.Query($"SELECT {ListedPart.Columns} FROM volume_snapshot s JOIN layer l ON l.id = s.layer_id ORDER BY s.id", ListedPart.Read)
+        : database.Query($"SELECT {ListedPart.Columns} FROM vm_snapshot w JOIN volume_snapshot s ON s.vm_snapshot_id = w.id JOIN layer l ON l.id = s.layer_id WHERE w.vm_id = ?1 ORDER BY s.id", ListedPart.Read, vmId);
 
     public long CountOfVolume(long volumeId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE volume_id = ?1", volumeId);
 

@@ -32,7 +32,7 @@ internal static class Models
         IsBackup = row.IsBackup,
         IsCurrent = vm.PresentId == row.Id,
         Volumes = volumes,
-        LinkedClones = [.. volumes.SelectMany(v => v.LinkedClones).Distinct()],
+        LinkedClones = volumes.Any(v => v.LinkedClones.Count > 0) ? [.. volumes.SelectMany(v => v.LinkedClones).Distinct()] : [],
         SizeBytes = volumes.Sum(v => v.SizeBytes) + row.MemoryBytes,
         MemorySizeBytes = row.MemoryBytes,
         PauseDuration = row.Pause,
@@ -43,25 +43,26 @@ internal static class Models
         var volume = context.Catalog.Volumes.Get(row.VolumeId);
         var parent = row.ParentId is { } id ? context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid : null;
         var whole = row.VmSnapshotId is { } wholeId ? context.Catalog.Snapshots.Find(wholeId)?.Uid : null;
-        return context.ToModel(row, volume, context.Catalog.Layers.Get(row.LayerId), parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
+        var layer = context.Catalog.Layers.Get(row.LayerId);
+        return context.ToModel(new ListedPart(row, layer.File, layer.Size, layer.Allocated), volume, parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
     }
 
-    public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row, VolumeRow volume, LayerRow layer, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
+    public static VolumeSnapshot ToModel(this EngineContext context, in ListedPart part, VolumeRow volume, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
     {
-        Id = row.Uid,
-        Name = row.Name,
+        Id = part.Row.Uid,
+        Name = part.Row.Name,
         VolumeId = volume.Uid,
         VolumeName = volume.Name,
         Store = context.Store,
         ParentId = parent,
         VmSnapshotId = whole,
-        CreatedAt = row.CreatedAt,
-        Description = row.Description,
-        VirtualSizeBytes = layer.Size,
-        SizeBytes = layer.Allocated,
-        Path = context.Storage.PathOf(layer.File),
+        CreatedAt = part.Row.CreatedAt,
+        Description = part.Row.Description,
+        VirtualSizeBytes = part.Size,
+        SizeBytes = part.Allocated,
+        Path = context.Storage.PathOf(part.File),
         LinkedClones = linkedClones,
-        IsCurrent = volume.PresentId == row.Id,
+        IsCurrent = volume.PresentId == part.Row.Id,
     };
 
     public static VmInstance ToModel(this EngineContext context, VmRow row) =>

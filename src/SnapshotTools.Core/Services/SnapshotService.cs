@@ -21,7 +21,7 @@ public sealed class SnapshotService
         var isTag = query.Tags.Select(t => Names.Matcher([t])).ToList();
         var source = new SnapshotSource(_context, OneVm(query));
         var result = new List<VmSnapshot>();
-        foreach (var group in source.Rows.GroupBy(s => s.VmId))
+        foreach (var group in source.Rows.GroupBy(s => s.VmId).OrderBy(g => g.Key))
         {
             var vm = source.Vms[group.Key];
             if (!isVm(vm.Name, vm.Uid)) continue;
@@ -81,10 +81,11 @@ public sealed class SnapshotService
     {
         private readonly EngineContext _context;
         private readonly Dictionary<long, VmSnapshotRow> _byId;
-        private readonly ILookup<long?, VolumeSnapshotRow> _parts;
-        private readonly Dictionary<long, VolumeSnapshotRow> _partsById;
+        private readonly List<ListedPart> _parts;
+        private readonly Dictionary<long, int> _partsById;
+        private readonly Dictionary<long, int> _firstParts;
+        private readonly int[] _nextParts;
         private readonly Dictionary<long, VolumeRow> _volumes;
-        private readonly Dictionary<long, LayerRow> _layers;
         private readonly Func<long, IReadOnlyList<string>> _clonesOn;
         private readonly Dictionary<string, string[]> _tags = [];
 
@@ -95,11 +96,19 @@ public sealed class SnapshotService
             Rows = catalog.Snapshots.List(only?.Id);
             Vms = only is null ? catalog.Machines.All().ToDictionary(m => m.Id) : new Dictionary<long, VmRow> { [only.Id] = only };
             _byId = Rows.ToDictionary(s => s.Id);
-            var all = only is null ? catalog.Snapshots.AllVolumeSnapshots() : [.. Rows.SelectMany(s => catalog.Snapshots.OfVmSnapshot(s.Id))];
-            _parts = all.ToLookup(p => p.VmSnapshotId);
-            _partsById = all.ToDictionary(p => p.Id);
-            _volumes = only is null ? catalog.Volumes.All().ToDictionary(v => v.Id) : all.Select(p => p.VolumeId).Distinct().ToDictionary(id => id, catalog.Volumes.Get);
-            _layers = only is null ? catalog.Layers.All().ToDictionary(l => l.Id) : all.Select(p => p.LayerId).Distinct().ToDictionary(id => id, catalog.Layers.Get);
+            _parts = catalog.Snapshots.Parts(only?.Id);
+            _partsById = new Dictionary<long, int>(_parts.Count);
+            // The parts of a snapshot hang together by their places: a list of 20,000 snapshots needs no 20,000 lists.
+            _firstParts = new Dictionary<long, int>(Rows.Count);
+            _nextParts = new int[_parts.Count];
+            for (int i = _parts.Count - 1; i >= 0; i--)
+            {
+                _partsById.Add(_parts[i].Row.Id, i);
+                if (_parts[i].Row.VmSnapshotId is not { } whole) continue;
+                _nextParts[i] = _firstParts.GetValueOrDefault(whole, -1);
+                _firstParts[whole] = i;
+            }
+            _volumes = only is null ? catalog.Volumes.All().ToDictionary(v => v.Id) : _parts.Select(p => p.Row.VolumeId).Distinct().ToDictionary(id => id, catalog.Volumes.Get);
             var clones = only is null ? catalog.Volumes.LinkedClones().GroupBy(c => c.LayerId, c => c.Name).ToDictionary(g => g.Key, g => g.ToList()) : null;
             _clonesOn = clones is null ? catalog.Volumes.LinkedClonesOn : id => clones.TryGetValue(id, out var names) ? names : [];
         }
@@ -108,13 +117,30 @@ public sealed class SnapshotService
 
         public Dictionary<long, VmRow> Vms { get; }
 
-        public VmSnapshot ToModel(VmSnapshotRow row) => _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null,
-            [.. _parts[row.Id].Select(p => _context.ToModel(p, _volumes[p.VolumeId], _layers[p.LayerId], ParentOf(p), row.Uid, _clonesOn(p.LayerId)))], TagsOf(row.Tags));
+        public VmSnapshot ToModel(VmSnapshotRow row) =>
+            _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null, PartsOf(row), TagsOf(row.Tags));
+
+        private VolumeSnapshot[] PartsOf(VmSnapshotRow row)
+        {
+            int count = 0;
+            for (int i = _firstParts.GetValueOrDefault(row.Id, -1); i >= 0; i = _nextParts[i]) count++;
+            var parts = new VolumeSnapshot[count];
+            var positions = count > 1 ? new int[count] : [];
+            count = 0;
+            for (int i = _firstParts.GetValueOrDefault(row.Id, -1); i >= 0; i = _nextParts[i])
+            {
+                var part = _parts[i];
+                if (positions.Length > 0) positions[count] = part.Row.Position;
+                parts[count++] = _context.ToModel(part, _volumes[part.Row.VolumeId], ParentOf(part.Row), row.Uid, _clonesOn(part.Row.LayerId));
+            }
+            if (positions.Length > 0) Array.Sort(positions, parts);
+            return parts;
+        }
 
         /// <summary>Most snapshots have the same few tags.</summary>
         private string[] TagsOf(string json) => _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);
 
         private Guid? ParentOf(VolumeSnapshotRow part) =>
-            part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out var parent) ? parent.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;
+            part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out int parent) ? _parts[parent].Row.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;
     }
 }
