@@ -1,5 +1,7 @@
 namespace SnapshotTools.Core.Catalog;
 
+internal sealed record StoreRow(Guid Uid, DateTimeOffset CreatedAt);
+
 internal enum LayerState
 {
     Pending,
@@ -28,6 +30,9 @@ internal sealed record VolumeRow(
     public static VolumeRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.GetString(2), r.GetInt64(3), r.GetInt32(4), r.GetInt64(5), r.Long(6), r.Text(7), r.Text(8), r.Time(9)!.Value);
 }
+
+/// <summary>A volume that lies on a layer of another.</summary>
+internal sealed record LinkedClone(long LayerId, string Name);
 
 internal sealed record VmRow(
     long Id, Guid Uid, string Name, int Processors, long Memory, string Adapters, string Boot, string? Description,
@@ -75,7 +80,7 @@ internal sealed record VolumeSnapshotRow(
 }
 
 /// <summary>A volume snapshot with what a list shows of its layer.</summary>
-internal readonly record struct ListedPart(VolumeSnapshotRow Row, LayerFile File, long Size, long Allocated)
+internal sealed record ListedPart(VolumeSnapshotRow Row, LayerFile File, long Size, long Allocated)
 {
     public const string Columns = VolumeSnapshotRow.Columns + ", l.uid, l.location, l.format, l.external, l.size, l.allocated";
 

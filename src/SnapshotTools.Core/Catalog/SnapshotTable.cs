@@ -14,10 +14,15 @@ internal sealed class SnapshotTable(Database database)
     public List<VmSnapshotRow> OfVm(long vmId) =>
         database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
 
-    /// <summary>The snapshots of a VM, or of all, without their configuration, which is the larger part of a row and seldom wanted.</summary>
-    public List<VmSnapshotRow> List(long? vmId) => vmId is null
-        ? database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s ORDER BY s.id", VmSnapshotRow.Read)
-        : database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
+    /// <summary>The snapshots of a VM, or of all by VM, without their configuration, which is the larger part of a row and seldom wanted.</summary>
+    public List<VmSnapshotRow> List(long? vmId)
+    {
+        if (vmId is not null) return database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
+        // Sorted here: SQLite would copy every row to do it.
+        var all = database.Query($"SELECT {VmSnapshotRow.ListColumns} FROM vm_snapshot s ORDER BY s.id", VmSnapshotRow.Read);
+        all.Sort((a, b) => a.VmId != b.VmId ? a.VmId.CompareTo(b.VmId) : a.Id.CompareTo(b.Id));
+        return all;
+    }
 
     public long CountOfVm(long vmId) => database.Scalar<long>("SELECT count(*) FROM vm_snapshot WHERE vm_id = ?1", vmId);
 

@@ -46,7 +46,7 @@ internal sealed class StoreCatalog : IDisposable
     public static StoreCatalog Open(IFileSystem files, string path)
     {
         var catalog = new StoreCatalog(Database.Open(files, path, create: false));
-        var row = catalog.Database.Single("SELECT uid, created_at FROM store", r => Tuple.Create(r.Id(0), r.Time(1)!.Value));
+        var row = catalog.Database.Single("SELECT uid, created_at FROM store", r => new StoreRow(r.Id(0), r.Time(1)!.Value));
         if (row is null)
         {
             catalog.Dispose();

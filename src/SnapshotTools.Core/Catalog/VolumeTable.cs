@@ -39,7 +39,7 @@ internal sealed class VolumeTable(Database database)
     public List<string> LinkedClonesOn(long layerId) => database.Query(LinkedClonesWhere("l.id = ?1", "v.name"), r => r.GetString(0), layerId);
 
     /// <summary>The same of all layers at once, for lists.</summary>
-    public List<(long LayerId, string Name)> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), r => (r.GetInt64(0), r.GetString(1)));
+    public List<LinkedClone> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), r => new LinkedClone(r.GetInt64(0), r.GetString(1)));
 
     /// <summary>Whether another volume lies on a volume's layers, be it one that was removed.</summary>
     public bool IsBaseOfOthers(long id) => database.Scalar<long>(

@@ -33,10 +33,17 @@ internal static class Models
         IsCurrent = vm.PresentId == row.Id,
         Volumes = volumes,
         LinkedClones = volumes.Any(v => v.LinkedClones.Count > 0) ? [.. volumes.SelectMany(v => v.LinkedClones).Distinct()] : [],
-        SizeBytes = volumes.Sum(v => v.SizeBytes) + row.MemoryBytes,
+        SizeBytes = SizeOf(volumes) + row.MemoryBytes,
         MemorySizeBytes = row.MemoryBytes,
         PauseDuration = row.Pause,
     };
+
+    private static long SizeOf(IReadOnlyList<VolumeSnapshot> volumes)
+    {
+        long size = 0;
+        foreach (var volume in volumes) size += volume.SizeBytes;
+        return size;
+    }
 
     public static VolumeSnapshot ToModel(this EngineContext context, VolumeSnapshotRow row)
     {
@@ -47,7 +54,7 @@ internal static class Models
         return context.ToModel(new ListedPart(row, layer.File, layer.Size, layer.Allocated), volume, parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
     }
 
-    public static VolumeSnapshot ToModel(this EngineContext context, in ListedPart part, VolumeRow volume, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
+    public static VolumeSnapshot ToModel(this EngineContext context, ListedPart part, VolumeRow volume, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
     {
         Id = part.Row.Uid,
         Name = part.Row.Name,

@@ -21,18 +21,35 @@ public sealed class SnapshotService
         var isTag = query.Tags.Select(t => Names.Matcher([t])).ToList();
         var source = new SnapshotSource(_context, OneVm(query));
         var result = new List<VmSnapshot>();
-        foreach (var group in source.Rows.GroupBy(s => s.VmId).OrderBy(g => g.Key))
+        VmRow? vm = null;
+        bool isWanted = false;
+        VmSnapshotRow? latest = null;
+        // Loops and no LINQ over numbers and structs, here and below: nobody compiles that ahead, and this is what a session asks first.
+        foreach (var row in source.Rows)
         {
-            var vm = source.Vms[group.Key];
-            if (!isVm(vm.Name, vm.Uid)) continue;
-            var found = group.Where(s => isName(s.Name, s.Uid)
-                && (query.Before is null || s.CreatedAt < query.Before) && (query.After is null || s.CreatedAt >= query.After)
-                && (query.ExpiredAt is null || s.ExpiresAt <= query.ExpiredAt)
-                && (isTag.Count == 0 || HasTags(s, isTag)));
-            if (query.Latest) found = found.OrderByDescending(s => s.CreatedAt).ThenByDescending(s => s.Id).Take(1);
-            result.AddRange(found.Select(source.ToModel));
+            if (vm?.Id != row.VmId)
+            {
+                AddLatest();
+                vm = source.Vms[row.VmId];
+                isWanted = isVm(vm.Name, vm.Uid);
+            }
+            if (!isWanted || !IsFound(row)) continue;
+            if (!query.Latest) result.Add(source.ToModel(row));
+            else if (latest is null || row.CreatedAt >= latest.CreatedAt) latest = row;
         }
+        AddLatest();
         return result;
+
+        bool IsFound(VmSnapshotRow row) => isName(row.Name, row.Uid)
+            && (query.Before is null || row.CreatedAt < query.Before) && (query.After is null || row.CreatedAt >= query.After)
+            && (query.ExpiredAt is null || row.ExpiresAt <= query.ExpiredAt)
+            && (isTag.Count == 0 || HasTags(row, isTag));
+
+        void AddLatest()
+        {
+            if (latest is not null) result.Add(source.ToModel(latest));
+            latest = null;
+        }
     });
 
     /// <summary>A VM's snapshot by name, by id, or by a pattern that only it matches.</summary>
@@ -86,7 +103,7 @@ public sealed class SnapshotService
         private readonly Dictionary<long, int> _firstParts;
         private readonly int[] _nextParts;
         private readonly Dictionary<long, VolumeRow> _volumes;
-        private readonly Func<long, IReadOnlyList<string>> _clonesOn;
+        private readonly Dictionary<long, List<string>>? _clones;
         private readonly Dictionary<string, string[]> _tags = [];
 
         public SnapshotSource(EngineContext context, VmRow? only)
@@ -94,8 +111,10 @@ public sealed class SnapshotService
             _context = context;
             var catalog = _context.Catalog;
             Rows = catalog.Snapshots.List(only?.Id);
-            Vms = only is null ? catalog.Machines.All().ToDictionary(m => m.Id) : new Dictionary<long, VmRow> { [only.Id] = only };
-            _byId = Rows.ToDictionary(s => s.Id);
+            Vms = [];
+            foreach (var vm in only is null ? catalog.Machines.All() : [only]) Vms[vm.Id] = vm;
+            _byId = new Dictionary<long, VmSnapshotRow>(Rows.Count);
+            foreach (var row in Rows) _byId[row.Id] = row;
             _parts = catalog.Snapshots.Parts(only?.Id);
             _partsById = new Dictionary<long, int>(_parts.Count);
             // The parts of a snapshot hang together by their places: a list of 20,000 snapshots needs no 20,000 lists.
@@ -103,16 +122,24 @@ public sealed class SnapshotService
             _nextParts = new int[_parts.Count];
             for (int i = _parts.Count - 1; i >= 0; i--)
             {
-                _partsById.Add(_parts[i].Row.Id, i);
+                _partsById[_parts[i].Row.Id] = i;
                 if (_parts[i].Row.VmSnapshotId is not { } whole) continue;
-                _nextParts[i] = _firstParts.GetValueOrDefault(whole, -1);
+                _nextParts[i] = FirstPart(whole);
                 _firstParts[whole] = i;
             }
-            _volumes = only is null ? catalog.Volumes.All().ToDictionary(v => v.Id) : _parts.Select(p => p.Row.VolumeId).Distinct().ToDictionary(id => id, catalog.Volumes.Get);
-            var clones = only is null ? catalog.Volumes.LinkedClones().GroupBy(c => c.LayerId, c => c.Name).ToDictionary(g => g.Key, g => g.ToList()) : null;
-            _clonesOn = clones is null ? catalog.Volumes.LinkedClonesOn : id => clones.TryGetValue(id, out var names) ? names : [];
+            _volumes = [];
+            if (only is null)
+                foreach (var volume in catalog.Volumes.All()) _volumes[volume.Id] = volume;
+            _clones = only is null ? [] : null;
+            if (_clones is null) return;
+            foreach (var clone in catalog.Volumes.LinkedClones())
+            {
+                if (!_clones.TryGetValue(clone.LayerId, out var names)) _clones[clone.LayerId] = names = [];
+                names.Add(clone.Name);
+            }
         }
 
+        /// <summary>By VM, and in the order in which they were taken.</summary>
         public List<VmSnapshotRow> Rows { get; }
 
         public Dictionary<long, VmRow> Vms { get; }
@@ -123,22 +150,30 @@ public sealed class SnapshotService
         private VolumeSnapshot[] PartsOf(VmSnapshotRow row)
         {
             int count = 0;
-            for (int i = _firstParts.GetValueOrDefault(row.Id, -1); i >= 0; i = _nextParts[i]) count++;
+            for (int i = FirstPart(row.Id); i >= 0; i = _nextParts[i]) count++;
             var parts = new VolumeSnapshot[count];
             var positions = count > 1 ? new int[count] : [];
             count = 0;
-            for (int i = _firstParts.GetValueOrDefault(row.Id, -1); i >= 0; i = _nextParts[i])
+            for (int i = FirstPart(row.Id); i >= 0; i = _nextParts[i])
             {
                 var part = _parts[i];
                 if (positions.Length > 0) positions[count] = part.Row.Position;
-                parts[count++] = _context.ToModel(part, _volumes[part.Row.VolumeId], ParentOf(part.Row), row.Uid, _clonesOn(part.Row.LayerId));
+                parts[count++] = _context.ToModel(part, VolumeOf(part), ParentOf(part.Row), row.Uid, ClonesOn(part.Row.LayerId));
             }
             if (positions.Length > 0) Array.Sort(positions, parts);
             return parts;
         }
 
-        /// <summary>Most snapshots have the same few tags.</summary>
-        private string[] TagsOf(string json) => _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);
+        private int FirstPart(long snapshotId) => _firstParts.TryGetValue(snapshotId, out int first) ? first : -1;
+
+        private VolumeRow VolumeOf(ListedPart part) =>
+            _volumes.TryGetValue(part.Row.VolumeId, out var volume) ? volume : _volumes[part.Row.VolumeId] = _context.Catalog.Volumes.Get(part.Row.VolumeId);
+
+        private IReadOnlyList<string> ClonesOn(long layerId) =>
+            _clones is null ? _context.Catalog.Volumes.LinkedClonesOn(layerId) : _clones.TryGetValue(layerId, out var names) ? names : [];
+
+        /// <summary>Most snapshots have the same few tags, or none.</summary>
+        private string[] TagsOf(string json) => json == "[]" ? [] : _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);
 
         private Guid? ParentOf(VolumeSnapshotRow part) =>
             part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out int parent) ? _parts[parent].Row.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;
