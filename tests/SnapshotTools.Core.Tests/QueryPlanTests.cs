@@ -38,6 +38,6 @@ public sealed partial class QueryPlanTests : IDisposable
     {
         int parameters = Regex.Matches(sql, @"\?(\d+)").Select(m => int.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture)).DefaultIfEmpty(0).Max();
         return sql.StartsWith("PRAGMA", StringComparison.Ordinal) ? []
-            : database.QueryAny("EXPLAIN QUERY PLAN " + sql, r => r.GetString(3), new object?[parameters]);
+            : database.Query("EXPLAIN QUERY PLAN " + sql, r => r.GetString(3), new object?[parameters]);
     }
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Microsoft.Data.Sqlite;
 using SnapshotTools.IO;
-using SQLitePCL;
 
 namespace SnapshotTools.Core.Catalog;
 
@@ -15,7 +14,8 @@ internal sealed class Database : IDisposable
     private const int NoRoomForSharedMemory = 4874;   // SQLITE_IOERR_SHMSIZE: the file beside the journal that processes share cannot grow
 
     private readonly SqliteConnection _connection;
-    private readonly Dictionary<string, SqliteCommand> _commands = [];
+    private readonly Dictionary<string, Statement> _statements = [];
+    private nint _handle;
     private bool _inTransaction;
     private bool _isRelaxed;
 
@@ -23,7 +23,7 @@ internal sealed class Database : IDisposable
     internal event Action<bool>? Committed;
 
     /// <summary>The statements that were run so far; for tests of how their cost grows.</summary>
-    internal IReadOnlyCollection<string> Statements => _commands.Keys;
+    internal IReadOnlyCollection<string> Statements => _statements.Keys;
 
     private Database(SqliteConnection connection) => _connection = connection;
 
@@ -44,6 +44,7 @@ internal sealed class Database : IDisposable
         try
         {
             connection.Open();
+            database._handle = connection.Handle!.DangerousGetHandle();   // the connection is kept as long as this
             database.Pragma(string.Create(CultureInfo.InvariantCulture, $"busy_timeout={BusyTimeoutMilliseconds}"));
             if (create) database.Pragma("journal_mode=WAL");
             database.Pragma("synchronous=FULL");
@@ -54,7 +55,7 @@ internal sealed class Database : IDisposable
         catch (SqliteException error)
         {
             database.Dispose();
-            throw Translate(error, path);
+            throw Translate(error, error.SqliteExtendedErrorCode, path);
         }
         catch
         {
@@ -79,14 +80,10 @@ internal sealed class Database : IDisposable
         {
             Begin("BEGIN IMMEDIATE");
             T result = work();
-            Run("COMMIT");
+            Execute("COMMIT");
             _inTransaction = false;
             Committed?.Invoke(durable);
             return result;
-        }
-        catch (SqliteException error)
-        {
-            throw Translate(error, _connection.DataSource);
         }
         finally
         {
@@ -106,10 +103,6 @@ internal sealed class Database : IDisposable
             Begin("BEGIN");
             return work();
         }
-        catch (SqliteException error)
-        {
-            throw Translate(error, _connection.DataSource);
-        }
         finally
         {
             End();
@@ -117,45 +110,72 @@ internal sealed class Database : IDisposable
     }
 
     /// <summary>Runs a statement and returns the number of rows it changed.</summary>
-    public int Execute(string sql, params object?[] values)
+    public int Execute(string sql, params ReadOnlySpan<object?> values)
     {
-        var command = Bind(sql, values);
-        return Guard(command.ExecuteNonQuery);
+        var statement = Bind(sql, values);
+        try
+        {
+            statement.Step();
+            return Sqlite3.Changes(_handle);
+        }
+        catch (SqliteFailure failure)
+        {
+            throw Translate(failure);
+        }
+        finally
+        {
+            statement.Reset();
+        }
+    }
+
+    /// <summary>Runs all statements of a text, which have no parameters.</summary>
+    public void ExecuteAll(string sql)
+    {
+        try
+        {
+            Statement.RunAll(_handle, sql);
+        }
+        catch (SqliteFailure failure)
+        {
+            throw Translate(failure);
+        }
     }
 
     /// <summary>Runs an INSERT and returns the new row's number.</summary>
-    public long Insert(string sql, params object?[] values)
+    public long Insert(string sql, params ReadOnlySpan<object?> values)
     {
         Execute(sql, values);
-        return Scalar<long>("SELECT last_insert_rowid()");
+        return Sqlite3.LastInsertRowId(_handle);
     }
 
-    /// <summary>The first column of the first row, or the type's default when there is none.</summary>
-    public T? Scalar<T>(string sql, params object?[] values)
-    {
-        var command = Bind(sql, values);
-        object? value = Guard(command.ExecuteScalar);
-        return value is null or DBNull ? default : (T)value;
-    }
+    /// <summary>The number in the first column of the first row, or 0 when there is none.</summary>
+    public long Number(string sql, params ReadOnlySpan<object?> values) => Query(sql, static r => (long?)r.GetInt64(0), values) is [{ } number, ..] ? number : 0;
+
+    /// <summary>The text in the first column of the first row; null when there is none.</summary>
+    public string? Text(string sql, params ReadOnlySpan<object?> values) => Query(sql, static r => r.Text(0), values).FirstOrDefault();
 
     /// <summary>All rows of a query.</summary>
-    public List<T> Query<T>(string sql, Func<RowReader, T> map, params object?[] values) => QueryAny(sql, reader => map(new RowReader(reader)), values);
-
-    /// <summary>All rows of a query whose columns the caller does not know.</summary>
-    public List<T> QueryAny<T>(string sql, Func<SqliteDataReader, T> map, params object?[] values)
+    public List<T> Query<T>(string sql, Func<RowReader, T> map, params ReadOnlySpan<object?> values)
     {
-        var command = Bind(sql, values);
-        return Guard(() =>
+        var statement = Bind(sql, values);
+        try
         {
             var rows = new List<T>();
-            using var reader = command.ExecuteReader();
-            while (reader.Read()) rows.Add(map(reader));
+            while (statement.Step()) rows.Add(map(statement.Row));
             return rows;
-        });
+        }
+        catch (SqliteFailure failure)
+        {
+            throw Translate(failure);
+        }
+        finally
+        {
+            statement.Reset();
+        }
     }
 
     /// <summary>The first row of a query, or null.</summary>
-    public T? Single<T>(string sql, Func<RowReader, T> map, params object?[] values) where T : class =>
+    public T? Single<T>(string sql, Func<RowReader, T> map, params ReadOnlySpan<object?> values) where T : class =>
         Query(sql, map, values).FirstOrDefault();
 
     /// <summary>What SQLite finds wrong with its file, or null.</summary>
@@ -163,7 +183,7 @@ internal sealed class Database : IDisposable
     {
         try
         {
-            string? found = Scalar<string>("PRAGMA quick_check(1)");
+            string? found = Text("PRAGMA quick_check(1)");
             return found == "ok" ? null : found;
         }
         catch (SnapshotException error) when (error.ErrorId == ErrorIds.CatalogDamaged)
@@ -175,77 +195,52 @@ internal sealed class Database : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var command in _commands.Values) command.Dispose();
+        foreach (var statement in _statements.Values) statement.Dispose();
+        _statements.Clear();
         _connection.Dispose();
     }
 
     private void Begin(string statement)
     {
-        Run(statement);
+        Execute(statement);
         _inTransaction = true;
     }
 
-    /// <summary>Takes back what was not committed. SQLite may have done so itself, when the disk was full; SqliteTransaction does not look and fails then.</summary>
+    /// <summary>Takes back what was not committed. SQLite may have done so itself, when the disk was full.</summary>
     private void End()
     {
         if (!_inTransaction) return;
         _inTransaction = false;
-        if (raw.sqlite3_get_autocommit(_connection.Handle) == 0) Run("ROLLBACK");
+        if (Sqlite3.GetAutoCommit(_handle) == 0) Execute("ROLLBACK");
     }
 
-    private void Pragma(string pragma) => Run("PRAGMA " + pragma);
+    // SQLite follows some pragmas when they are prepared, so that is done each time.
+    private void Pragma(string pragma) => ExecuteAll("PRAGMA " + pragma);
 
-    private void Run(string statement)
-    {
-        using var command = _connection.CreateCommand();
-        command.CommandText = statement;
-        command.ExecuteNonQuery();
-    }
-
-    private SqliteCommand Bind(string sql, object?[] values)
-    {
-        if (!_commands.TryGetValue(sql, out var command))
-        {
-            command = _connection.CreateCommand();
-            command.CommandText = sql;
-            for (int i = 0; i < values.Length; i++) command.Parameters.Add(new SqliteParameter(string.Create(CultureInfo.InvariantCulture, $"?{i + 1}"), null));
-            _commands.Add(sql, command);
-        }
-        for (int i = 0; i < values.Length; i++) command.Parameters[i].Value = ToDatabase(values[i]);
-        return command;
-    }
-
-    private static object ToDatabase(object? value) => value switch
-    {
-        null => DBNull.Value,
-        Guid id => id.ToString("N"),
-        DateTimeOffset time => time.UtcTicks,
-        TimeSpan span => span.Ticks,
-        Enum choice => Convert.ToInt64(choice, CultureInfo.InvariantCulture),
-        bool flag => flag ? 1L : 0L,
-        _ => value,
-    };
-
-    private T Guard<T>(Func<T> call)
+    private Statement Bind(string sql, ReadOnlySpan<object?> values)
     {
         try
         {
-            return call();
+            if (!_statements.TryGetValue(sql, out var statement)) _statements.Add(sql, statement = Statement.Prepare(_handle, sql));
+            statement.Bind(values);
+            return statement;
         }
-        catch (SqliteException error)
+        catch (SqliteFailure failure)
         {
-            throw Translate(error, _connection.DataSource);
+            throw Translate(failure);
         }
     }
 
-    private static SnapshotException Translate(SqliteException error, string path) => error.SqliteErrorCode switch
+    private SnapshotException Translate(SqliteFailure failure) => Translate(failure, failure.Code, _connection.DataSource);
+
+    private static SnapshotException Translate(Exception error, int code, string path) => (code & 0xff) switch
     {
         5 or 6 => new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,   // SQLITE_BUSY, SQLITE_LOCKED
             $"The catalog '{path}' was locked by another process for more than {BusyTimeoutMilliseconds / 1000} seconds. Try again.", path, cause: error),
         11 or 26 => new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,   // SQLITE_CORRUPT, SQLITE_NOTADB
             $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Rebuild it: Repair-SnapshotStore", path, cause: error),
-        13 or 10 when error.SqliteErrorCode == 13 || error.SqliteExtendedErrorCode == NoRoomForSharedMemory => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL, SQLITE_IOERR
+        13 or 10 when code is 13 or NoRoomForSharedMemory => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL, SQLITE_IOERR
             $"There is no space left for the catalog '{path}'. Nothing was changed. Free some space and try again.", path, cause: error),
-        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {error.SqliteExtendedErrorCode}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
+        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {code}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
     };
 }

@@ -15,7 +15,7 @@ internal sealed class LayerTable(Database database)
     public List<LayerRow> Children(long id) =>
         database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.parent_id = ?1 AND l.state <> 0", LayerRow.Read, id);
 
-    public long CountChildren(long id) => database.Scalar<long>("SELECT count(*) FROM layer WHERE parent_id = ?1 AND state <> 0", id);
+    public long CountChildren(long id) => database.Number("SELECT count(*) FROM layer WHERE parent_id = ?1 AND state <> 0", id);
 
     /// <summary>A layer and all below it, from the top.</summary>
     public List<LayerRow> Chain(long headId)
@@ -125,9 +125,9 @@ internal sealed class LayerTable(Database database)
 
     public void SetPublished(long volumeId) => database.Execute("DELETE FROM unpublished WHERE volume_id = ?1", volumeId);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM layer WHERE state <> 0");
+    public long Count() => database.Number("SELECT count(*) FROM layer WHERE state <> 0");
 
-    public long FrozenBytes() => database.Scalar<long>("SELECT coalesce(sum(allocated), 0) FROM layer WHERE state = 2 AND external = 0");
+    public long FrozenBytes() => database.Number("SELECT coalesce(sum(allocated), 0) FROM layer WHERE state = 2 AND external = 0");
 
     public List<LayerRow> Heads() => database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.state = 1", LayerRow.Read);
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-using Microsoft.Data.Sqlite;
 using SnapshotTools.Core.Engine;
 using SnapshotTools.IO;
 
@@ -25,7 +23,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     private long? _savedAt;
 
     /// <summary>Whether something was not added yet.</summary>
-    public bool IsBehind => files.Stat(path) is null || database.Scalar<long>("SELECT EXISTS(SELECT 1 FROM unwritten)") != 0;
+    public bool IsBehind => files.Stat(path) is null || database.Number("SELECT EXISTS(SELECT 1 FROM unwritten)") != 0;
 
     /// <summary>Adds what changed, unless that was done less than a second ago.</summary>
     public void SaveNowAndThen()
@@ -68,7 +66,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
 
     /// <summary>Whether most of the file is of rows that changed since. Counting them takes as long as there are many, so it is asked once in a while.</summary>
     private bool IsOvergrown(long length) =>
-        length > BytesPerRow * LedgerTables.All.Sum(t => database.Scalar<long>($"SELECT count(*) FROM {t.Name}"));
+        length > BytesPerRow * LedgerTables.All.Sum(t => database.Number($"SELECT count(*) FROM {t.Name}"));
 
     /// <returns>False when it is time to write the ledger anew.</returns>
     private bool Append(List<(string Table, string Key)> changed)
@@ -102,20 +100,20 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     private LedgerRow RowOf(string table, string key)
     {
         string expression = LedgerTables.All.First(t => t.Name == table).Key;
-        return database.QueryAny($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression.Contains("||", StringComparison.Ordinal) ? "?1" : "CAST(?1 AS INTEGER)")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
+        return database.Query($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression.Contains("||", StringComparison.Ordinal) ? "?1" : "CAST(?1 AS INTEGER)")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
             ?? new LedgerRow(table, key, null);
     }
 
     private List<LedgerRow> RowsOf(string table, string key) =>
-        database.QueryAny($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
-            new LedgerRow(table, Convert.ToString(r.GetValue(0), CultureInfo.InvariantCulture)!, ValuesOf(table, r)));
+        database.Query($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
+            new LedgerRow(table, r.GetString(0), ValuesOf(table, r)));
 
     /// <summary>A layer that is not committed yet is nobody's.</summary>
-    private static Dictionary<string, object?>? ValuesOf(string table, SqliteDataReader r)
+    private static Dictionary<string, object?>? ValuesOf(string table, RowReader r)
     {
         var values = new Dictionary<string, object?>();
-        for (int i = 0; i < r.FieldCount; i++)
-            if (r.GetName(i) is not "ledger_key" and var name) values[name] = r.IsDBNull(i) ? null : r.GetValue(i);
+        for (int i = 0; i < r.Count; i++)
+            if (r.Name(i) is not "ledger_key" and var name) values[name] = r.Value(i);
         return table == "layer" && values["state"] is 0L ? null : values;
     }
 }

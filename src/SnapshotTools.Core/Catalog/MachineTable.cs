@@ -12,7 +12,7 @@ internal sealed class MachineTable(Database database)
 
     public List<VmRow> All() => database.Query($"SELECT {VmRow.Columns} FROM vm m ORDER BY m.name", VmRow.Read);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm WHERE is_template = 0");
+    public long Count() => database.Number("SELECT count(*) FROM vm WHERE is_template = 0");
 
     public long Insert(Guid uid, string name, int processors, long memory, string adapters, string boot, string? description) => database.Insert(
         "INSERT INTO vm(uid, name, processors, memory, adapters, boot, description, created_at, generation) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

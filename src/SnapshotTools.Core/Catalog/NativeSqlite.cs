@@ -23,7 +23,7 @@ internal static class NativeSqlite
     private static bool Initialize()
     {
         NativeLibrary.SetDllImportResolver(typeof(SQLite3Provider_e_sqlite3).Assembly, Resolve);
-        NativeLibrary.SetDllImportResolver(typeof(NativeSqlite).Assembly, Resolve);   // for RowReader
+        NativeLibrary.SetDllImportResolver(typeof(NativeSqlite).Assembly, Resolve);   // for Sqlite3
         raw.SetProvider(new SQLite3Provider_e_sqlite3());
         raw.FreezeProvider();
         return true;

@@ -1,28 +1,25 @@
 using System.Buffers.Text;
 using System.Runtime.InteropServices;
 using System.Text;
-using Microsoft.Data.Sqlite;
 
 namespace SnapshotTools.Core.Catalog;
 
 /// <summary>
-/// The columns of the row that a reader stands on, straight from SQLite: a list of 20,000 snapshots is a million columns, and the
-/// general way would take ten times as long for each. Valid as long as the reader.
+/// The columns of the row that a statement stands on, straight from SQLite: a list of 20,000 snapshots is a million columns. Valid until the
+/// statement's next step.
 /// </summary>
-internal readonly unsafe partial struct RowReader
+internal readonly unsafe struct RowReader(nint statement)
 {
-    private const string Library = "e_sqlite3";
-    private const int NullType = 5;
+    /// <summary>How many columns there are.</summary>
+    public int Count => Sqlite3.ColumnCount(statement);
 
-    private readonly nint _statement;
+    public string Name(int column) => Marshal.PtrToStringUTF8((nint)Sqlite3.ColumnName(statement, column))!;
 
-    public RowReader(SqliteDataReader reader) => _statement = reader.Handle?.DangerousGetHandle() ?? 0;
+    public long GetInt64(int column) => Sqlite3.ColumnInt64(statement, column);
 
-    public long GetInt64(int column) => ColumnInt64(_statement, column);
+    public int GetInt32(int column) => checked((int)GetInt64(column));
 
-    public int GetInt32(int column) => checked((int)ColumnInt64(_statement, column));
-
-    public bool IsNull(int column) => ColumnType(_statement, column) == NullType;
+    public bool IsNull(int column) => Sqlite3.ColumnType(statement, column) == Sqlite3.NullType;
 
     public string GetString(int column) => Encoding.UTF8.GetString(Bytes(column));
 
@@ -40,23 +37,18 @@ internal readonly unsafe partial struct RowReader
 
     public DateTimeOffset? Time(int column) => IsNull(column) ? null : new DateTimeOffset(GetInt64(column), TimeSpan.Zero);
 
+    /// <summary>A column of whatever type: null, a <see cref="long"/> or a <see cref="string"/>, which is all that the catalog has.</summary>
+    public object? Value(int column) => Sqlite3.ColumnType(statement, column) switch
+    {
+        Sqlite3.NullType => null,
+        Sqlite3.IntegerType => GetInt64(column),
+        _ => GetString(column),
+    };
+
     private ReadOnlySpan<byte> Bytes(int column)
     {
         // The text first: asking for it may convert the value, and with it its length.
-        byte* text = ColumnText(_statement, column);
-        return text is null ? [] : new ReadOnlySpan<byte>(text, ColumnBytes(_statement, column));
+        byte* text = Sqlite3.ColumnText(statement, column);
+        return text is null ? [] : new ReadOnlySpan<byte>(text, Sqlite3.ColumnBytes(statement, column));
     }
-
-    // They read what is in memory already and return at once.
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_int64"), SuppressGCTransition]
-    private static partial long ColumnInt64(nint statement, int column);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_type"), SuppressGCTransition]
-    private static partial int ColumnType(nint statement, int column);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_text"), SuppressGCTransition]
-    private static partial byte* ColumnText(nint statement, int column);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_bytes"), SuppressGCTransition]
-    private static partial int ColumnBytes(nint statement, int column);
 }

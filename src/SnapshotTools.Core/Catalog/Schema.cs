@@ -118,7 +118,7 @@ internal static class Schema
     /// <summary>Runs the migrations that the file has not seen.</summary>
     public static void BringUpToDate(Database database, string path)
     {
-        long found = database.Scalar<long>("PRAGMA user_version");
+        long found = database.Number("PRAGMA user_version");
         if (found > Version)
             throw new SnapshotException(ErrorIds.CatalogTooNew, ErrorKind.Unsupported,
                 $"The catalog '{path}' has schema version {found}; this SnapshotTools knows versions up to {Version}. Update the module: Update-Module SnapshotTools.", path);
@@ -126,10 +126,10 @@ internal static class Schema
         {
             database.Write(() =>
             {
-                found = database.Scalar<long>("PRAGMA user_version");   // another process may have been first
+                found = database.Number("PRAGMA user_version");   // another process may have been first
                 if (found >= Version) return;
-                database.Execute(Migrations[found]);
-                database.Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={found + 1}"));
+                database.ExecuteAll(Migrations[found]);
+                database.ExecuteAll(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={found + 1}"));
                 found++;
             });
         }

@@ -24,9 +24,9 @@ internal sealed class SnapshotTable(Database database)
         return all;
     }
 
-    public long CountOfVm(long vmId) => database.Scalar<long>("SELECT count(*) FROM vm_snapshot WHERE vm_id = ?1", vmId);
+    public long CountOfVm(long vmId) => database.Number("SELECT count(*) FROM vm_snapshot WHERE vm_id = ?1", vmId);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM vm_snapshot");
+    public long Count() => database.Number("SELECT count(*) FROM vm_snapshot");
 
     public long Insert(VmSnapshotRow s) => database.Insert(
         """
@@ -78,7 +78,7 @@ internal sealed class SnapshotTable(Database database)
         ? database.Query($"SELECT {ListedPart.Columns} FROM volume_snapshot s JOIN layer l ON l.id = s.layer_id ORDER BY s.id", ListedPart.Read)
         : database.Query($"SELECT {ListedPart.Columns} FROM vm_snapshot w JOIN volume_snapshot s ON s.vm_snapshot_id = w.id JOIN layer l ON l.id = s.layer_id WHERE w.vm_id = ?1 ORDER BY s.id", ListedPart.Read, vmId);
 
-    public long CountOfVolume(long volumeId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE volume_id = ?1", volumeId);
+    public long CountOfVolume(long volumeId) => database.Number("SELECT count(*) FROM volume_snapshot WHERE volume_id = ?1", volumeId);
 
     public Dictionary<long, int> CountsByVolume() =>
         database.Query("SELECT volume_id, count(*) FROM volume_snapshot GROUP BY volume_id", r => (r.GetInt64(0), r.GetInt32(1))).ToDictionary(c => c.Item1, c => c.Item2);
@@ -95,7 +95,7 @@ internal sealed class SnapshotTable(Database database)
         database.Execute("DELETE FROM volume_snapshot WHERE id = ?1", s.Id);
     }
 
-    public long CountOnLayer(long layerId) => database.Scalar<long>("SELECT count(*) FROM volume_snapshot WHERE layer_id = ?1", layerId);
+    public long CountOnLayer(long layerId) => database.Number("SELECT count(*) FROM volume_snapshot WHERE layer_id = ?1", layerId);
 
     /// <summary>Every tag in use, once.</summary>
     public List<string> AllTags() => database.Query("SELECT DISTINCT t.value FROM vm_snapshot s, json_each(s.tags) t ORDER BY 1", r => r.GetString(0));

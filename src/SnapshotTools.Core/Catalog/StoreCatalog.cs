@@ -57,7 +57,7 @@ internal sealed class StoreCatalog : IDisposable
     }
 
     /// <summary>The boot of this machine in which the stable paths were last known to be right; see <see cref="SetBootId"/>.</summary>
-    public string? GetBootId() => Database.Scalar<string>("SELECT boot_id FROM store");
+    public string? GetBootId() => Database.Text("SELECT boot_id FROM store");
 
     public void SetBootId(string bootId) => Database.Write(() => Database.Execute("UPDATE store SET boot_id = ?1", bootId), durable: false);
 

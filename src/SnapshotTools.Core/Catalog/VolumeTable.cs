@@ -12,7 +12,7 @@ internal sealed class VolumeTable(Database database)
 
     public List<VolumeRow> All() => database.Query($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.is_removed = 0 ORDER BY v.name", VolumeRow.Read);
 
-    public long Count() => database.Scalar<long>("SELECT count(*) FROM volume WHERE is_removed = 0");
+    public long Count() => database.Number("SELECT count(*) FROM volume WHERE is_removed = 0");
 
     public long Insert(Guid uid, string name, long size, int clusterSize, long headId, string? adoptedFrom, string? description) => database.Insert(
         "INSERT INTO volume(uid, name, size, cluster_size, head_id, adopted_from, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -42,7 +42,7 @@ internal sealed class VolumeTable(Database database)
     public List<LinkedClone> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), r => new LinkedClone(r.GetInt64(0), r.GetString(1)));
 
     /// <summary>Whether another volume lies on a volume's layers, be it one that was removed.</summary>
-    public bool IsBaseOfOthers(long id) => database.Scalar<long>(
+    public bool IsBaseOfOthers(long id) => database.Number(
         "SELECT EXISTS(SELECT 1 FROM layer l JOIN layer c ON c.parent_id = l.id WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id)", id) != 0;
 
     // A cross join, or SQLite goes through all volumes by their names to have them in order.
