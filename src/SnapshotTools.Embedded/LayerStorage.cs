@@ -43,24 +43,6 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
         }
     }
 
-    public void Create(IReadOnlyList<NewLayer> layers)
-    {
-        try
-        {
-            if (layers.Count == 0) return;
-            if (layers.Count == 1) CreateOne(layers[0]);
-            else Parallel.ForEach(layers, new ParallelOptions { MaxDegreeOfParallelism = Math.Min(layers.Count, 16) }, CreateOne);
-            files.SyncDirectory(layout.Layers);
-        }
-        catch (Exception error)
-        {
-            Delete([.. layers.Select(l => l.File.Location)]);
-            var first = error is AggregateException all ? all.InnerExceptions[0] : error;
-            if (first is Qcow2Exception image) throw ImageErrors.Translate(image);
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
-        }
-    }
-
     public void SetFrozen(LayerFile layer, bool frozen)
     {
         if (!layer.External) files.SetFrozen(PathOf(layer), frozen);
@@ -160,24 +142,6 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     {
         // Nothing stays open between calls.
     }
-
-    private void CreateOne(NewLayer layer)
-    {
-        // What the parent holds may still be in the page cache; a snapshot must not lose it to a power cut.
-        if (layer.Parent is not null) MakeDurable([layer.Parent]);
-        using var image = Qcow2Image.Create(files, PathOf(layer.File), CreateOptionsOf(layer));
-        image.Flush();
-    }
-
-    private static ImageCreateOptions CreateOptionsOf(NewLayer layer) => new()
-    {
-        VirtualSize = layer.Size,
-        ClusterSize = layer.ClusterSize,
-        BackingFile = layer.Parent is null ? null : StoreLayout.ReferenceTo(layer.Parent),
-        BackingFormat = layer.Parent is null ? null : FormatOf(layer.Parent),
-        Extensions = [IdentityExtension.Write(layer.Identity)],
-        Open = new ImageOpenOptions { Lock = false },
-    };
 
     /// <summary>Opens a layer with its chain. Its image lock is not taken here: whoever writes has reserved the layer.</summary>
     private Qcow2Image OpenLayer(LayerFile layer, bool write = false)

@@ -82,6 +82,9 @@ public sealed partial class Qcow2Image
     /// use of this object fails.</summary>
     public void Flush() => Change(FlushChanges);
 
+    /// <summary>Lets the system begin to write what was changed, so that <see cref="Flush"/> has less to wait for. Nothing is durable by it.</summary>
+    public void BeginFlush() => _file.BeginFlush(0, _file.Length);
+
     /// <summary>Records another backing file, or none, atomically and durably; what is seen through it is the caller's concern. The present
     /// backing files are closed: open the image again to read through the new ones.</summary>
     /// <exception cref="ArgumentException">A file is named without a format, or by a name that QEMU would not take as a file's.</exception>

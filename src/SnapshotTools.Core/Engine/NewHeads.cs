@@ -16,7 +16,7 @@ internal sealed class NewHeads(EngineContext context)
     {
         var file = context.Storage.NewLayerFile(Guid.CreateVersion7());
         var identity = context.NewIdentity(file.Id, volume.Uid, volume.Name, parent.Uid, snapshot);
-        _entries.Add(new Entry(volume, parent, new NewLayer(file, parent.File, parent.Size, volume.ClusterSize, identity)));
+        _entries.Add(new Entry(volume, parent, new NewLayer(file, parent.File, parent.Size, volume.ClusterSize, identity) { IsParentDurable = parent.State == LayerState.Frozen }));
     }
 
     /// <summary>Free bytes that so many empty layers of these sizes need.</summary>

@@ -191,7 +191,11 @@ public sealed record LayerFile(Guid Id, string Location, LayerFormat Format, boo
 /// <param name="Size">Virtual size in bytes.</param>
 /// <param name="ClusterSize">Cluster size in bytes.</param>
 /// <param name="Identity">What it carries of itself.</param>
-public sealed record NewLayer(LayerFile File, LayerFile? Parent, long Size, int ClusterSize, LayerIdentity Identity);
+public sealed record NewLayer(LayerFile File, LayerFile? Parent, long Size, int ClusterSize, LayerIdentity Identity)
+{
+    /// <summary>Whether what the parent holds is on the disk already, since it was frozen before. Otherwise that is seen to when the layer is made.</summary>
+    public bool IsParentDurable { get; init; }
+}
 
 /// <summary>What a layer carries of itself, so that a lost catalog can be rebuilt from the files.</summary>
 public sealed record LayerIdentity

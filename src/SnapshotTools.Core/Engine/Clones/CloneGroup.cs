@@ -150,15 +150,16 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         var snapshot = entry.Snapshot is null ? null : context.IdentityOf(entry.Snapshot);
         long parentRow = source.Id;
         var parent = source.File;
+        bool isDurable = entry.Freezes || source.State == LayerState.Frozen;   // what is frozen on the way is so before the clones are made
         if (!linked)
         {
             var file = context.Storage.NewLayerFile(Guid.CreateVersion7());
-            entry.BaseLayer = new NewLayer(file, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(file.Id, entry.Uid, entry.Name, parent.Id, snapshot));
+            entry.BaseLayer = new NewLayer(file, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(file.Id, entry.Uid, entry.Name, parent.Id, snapshot)) { IsParentDurable = isDurable };
             parentRow = entry.BaseRow = Catalog.Layers.InsertPending(operationId, null, source.Id, file, source.Size);
-            (parent, snapshot) = (file, null);
+            (parent, snapshot, isDurable) = (file, null, true);
         }
         var head = context.Storage.NewLayerFile(Guid.CreateVersion7());
-        entry.Head = new NewLayer(head, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(head.Id, entry.Uid, entry.Name, parent.Id, snapshot));
+        entry.Head = new NewLayer(head, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(head.Id, entry.Uid, entry.Name, parent.Id, snapshot)) { IsParentDurable = isDurable };
         entry.HeadRow = Catalog.Layers.InsertPending(operationId, null, parentRow, head, source.Size);
     }
 

@@ -45,7 +45,7 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
             ? new LayerFile(Guid.CreateVersion7(), _source.Path, _source.Format == ImageFileFormat.Raw ? LayerFormat.Raw : LayerFormat.Qcow2, External: true) : null;
         var parent = adopted ?? parentRow?.File;
         var identity = Context.NewIdentity(file.Id, volumeId, _name, parent?.Id, _snapshot is null ? null : Context.IdentityOf(_snapshot));
-        var layer = new NewLayer(file, parent, _size, request.ClusterSize, identity);
+        var layer = new NewLayer(file, parent, _size, request.ClusterSize, identity) { IsParentDurable = parentRow?.State == LayerState.Frozen };
 
         using var reserved = adopted is null ? null : Storage.Reserve([adopted]);
         using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options, id => Catalog.Layers.InsertPending(id, null, parentRow?.Id, file, _size));
