@@ -109,6 +109,9 @@ internal sealed class Database : IDisposable
         }
     }
 
+    /// <inheritdoc cref="Read{T}"/>
+    public void Read(Action work) => Read(() => { work(); return true; });
+
     /// <summary>Runs a statement and returns the number of rows it changed.</summary>
     public int Execute(string sql, params ReadOnlySpan<object?> values)
     {

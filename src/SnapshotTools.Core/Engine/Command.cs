@@ -13,6 +13,8 @@ internal abstract class Command<TResult>(EngineContext context)
     private const int PlanAttempts = 6;
     private static readonly TimeSpan BetweenPlans = TimeSpan.FromMilliseconds(20);
 
+    private IReadOnlyCollection<LockKey> _keys = [];
+
     protected EngineContext Context { get; } = context;
 
     protected StoreCatalog Catalog => Context.Catalog;
@@ -27,7 +29,7 @@ internal abstract class Command<TResult>(EngineContext context)
         {
             try
             {
-                return new PlannedOperation<TResult>(Context.Database.Read(() => Checked(Plan)), Run);
+                return new PlannedOperation<TResult>(Context.Database.Read(() => Checked(PlanAndKeys)), Run);
             }
             catch (SnapshotException error) when (attempt < PlanAttempts && (error.ErrorId == ErrorIds.LayerDamaged || error.InnerException is FileNotFoundException))
             {
@@ -49,8 +51,7 @@ internal abstract class Command<TResult>(EngineContext context)
     {
         try
         {
-            using var locks = TakeLocks(options);
-            var plan = Context.Database.Read(Plan);
+            using var locks = TakeLocks(options, out var plan);
             if (planned.IsDestructive && !planned.DoesTheSameAs(plan))
                 throw new SnapshotException(ErrorIds.PlanOutdated, ErrorKind.Conflict,
                     $"'{planned.Target}' changed since this was planned, so that it would do something else now. Nothing was done. Look at the new plan with -WhatIf and run it again.", planned.Target);
@@ -62,17 +63,35 @@ internal abstract class Command<TResult>(EngineContext context)
         }
     });
 
-    private IDisposable TakeLocks(RunOptions options)
+    private OperationPlan PlanAndKeys()
+    {
+        var plan = Plan();
+        _keys = Locks();
+        return plan;
+    }
+
+    /// <summary>Takes the locks, and plans on what is there when nobody else can change it any more.</summary>
+    private IDisposable TakeLocks(RunOptions options, out OperationPlan plan)
     {
         while (true)
         {
-            var keys = Context.Database.Read(Locks);
+            var keys = _keys;
             var held = Context.Locks.Acquire(keys, options.WaitForLock, Busy, key => options.Log?.Invoke($"waiting: {Busy(key).Message}"), options.Cancellation);
             try
             {
-                if (Context.Database.Read(Locks).All(keys.Contains))
+                var found = Context.Database.Read(() =>
+                {
+                    _keys = Locks();
+                    return _keys.All(keys.Contains) && Catalog.Operations.Running().Count == 0 ? Plan() : null;
+                });
+                if (found is null && _keys.All(keys.Contains))
                 {
                     new Upkeep.Settling(Context, options.Log).TakeBackOn(keys, options.Cancellation);
+                    found = Context.Database.Read(Plan);
+                }
+                if (found is not null)
+                {
+                    plan = found;
                     return held;
                 }
             }

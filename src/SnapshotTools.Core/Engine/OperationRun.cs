@@ -62,9 +62,6 @@ internal sealed class OperationRun : IDisposable
         }
     }
 
-    /// <summary>Writes down what the operation will make, before it does.</summary>
-    public void Register(Action<long> prepare) => _context.Database.Write(() => prepare(_row.Id));
-
     /// <summary>The layers that the operation has written down and not committed.</summary>
     public List<LayerRow> PendingLayers() => _context.Catalog.Layers.Pending(_row.Id);
 

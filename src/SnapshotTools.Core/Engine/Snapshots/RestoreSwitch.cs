@@ -6,57 +6,72 @@ namespace SnapshotTools.Core.Engine.Snapshots;
 /// <summary>Branches new heads from a snapshot's layers and makes them the present in one transaction.</summary>
 internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice, RestoreBackup backup, Collecting collecting, bool newGeneration)
 {
+    private List<VolumeSnapshotRow> _parts = [];
+    private List<VolumeRow> _volumes = [];
+    private List<LayerRow> _replaced = [];
+    private NewHeads _heads = new(context);
+    private bool _isWhole;
+    private string? _ofSnapshot, _variables, _own, _ofBackup;
+
     private StoreCatalog Catalog => context.Catalog;
 
     /// <summary>Layers that may not be needed any more, by their volumes.</summary>
     public IReadOnlyDictionary<long, long[]>? Released { get; private set; }
 
-    public void Run(OperationRun run)
+    /// <summary>Finds out what is to be done, each time anew.</summary>
+    public void Prepare()
     {
         // What the memory of a backup that is kept belongs to is frozen with it, restored or not.
-        List<VolumeSnapshotRow> parts = [.. choice.Parts, .. choice.KeepBackup ? backup.OtherParts() : []];
-        var volumes = parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
-        var replaced = volumes.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
-        Released = replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
-        var heads = new NewHeads(context);
+        _parts = [.. choice.Parts, .. choice.KeepBackup ? backup.OtherParts() : []];
+        _volumes = _parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
+        _replaced = _volumes.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
+        Released = _replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
+        _heads = new NewHeads(context);
         var whole = context.IdentityOf(choice.Snapshot);
-        for (int i = 0; i < parts.Count; i++)
-            heads.Add(volumes[i], Catalog.Layers.Get(parts[i].LayerId), context.IdentityOf(parts[i], parts[i].VmSnapshotId == choice.Snapshot.Id ? whole : null));
+        for (int i = 0; i < _parts.Count; i++)
+            _heads.Add(_volumes[i], Catalog.Layers.Get(_parts[i].LayerId), context.IdentityOf(_parts[i], _parts[i].VmSnapshotId == choice.Snapshot.Id ? whole : null));
 
-        bool isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
-        string? ofSnapshot = isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
-        string? variables = ofSnapshot is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
+        _isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
+        _ofSnapshot = _isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
+        _variables = _ofSnapshot is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
         // Variables that the VM keeps are the backup's too, as a copy.
-        string? own = choice.KeepBackup && variables is null ? FirmwareFiles.Of(context, choice.Vm) : null;
-        string? ofBackup = own is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
-        run.Register(id =>
-        {
-            heads.Register(id);
-            if ((variables ?? ofBackup) is { } copy) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), copy);
-        });
-        heads.Create();
-        if (variables is not null) FirmwareFiles.Copy(context, ofSnapshot!, variables);
-        if (ofBackup is not null) FirmwareFiles.Copy(context, own!, ofBackup);
-        run.Log($"{parts.Count} new heads are durable");
-        if (choice.KeepBackup) context.Storage.MakeDurable([.. replaced.Select(l => l.File)]);
-        var facts = replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
+        _own = choice.KeepBackup && _variables is null ? FirmwareFiles.Of(context, choice.Vm) : null;
+        _ofBackup = _own is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
+    }
+
+    /// <summary>Writes down what will be made, in the transaction that begins the operation.</summary>
+    public void Register(long operationId)
+    {
+        _heads.Register(operationId);
+        if ((_variables ?? _ofBackup) is { } copy) Catalog.Layers.InsertPendingMemory(operationId, Guid.CreateVersion7(), copy);
+    }
+
+    /// <summary>Makes the heads, and commits.</summary>
+    public void Run(OperationRun run)
+    {
+        _heads.Create();
+        if (_variables is not null) FirmwareFiles.Copy(context, _ofSnapshot!, _variables);
+        if (_ofBackup is not null) FirmwareFiles.Copy(context, _own!, _ofBackup);
+        run.Log($"{_parts.Count} new heads are durable");
+        if (choice.KeepBackup) context.Storage.MakeDurable([.. _replaced.Select(l => l.File)]);
+        var facts = _replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
         run.Cancellation.ThrowIfCancellationRequested();
         run.Commit(() =>
         {
             if (choice.KeepBackup && backup.Find() is null) backup.Insert();
-            if (variables is not null) Adopt(variables);
-            if (ofBackup is not null) GiveToBackup(ofBackup);
+            if (_variables is not null) Adopt(_variables);
+            if (_ofBackup is not null) GiveToBackup(_ofBackup);
             if (!choice.KeepBackup && backup.Find() is { } temporary) backup.Delete(temporary);
-            heads.Commit();
-            for (int i = 0; i < volumes.Count; i++)
+            _heads.Commit();
+            for (int i = 0; i < _volumes.Count; i++)
             {
-                Catalog.Layers.Freeze(replaced[i].Id, facts[i]);
-                Catalog.Volumes.SetPresent(volumes[i].Id, parts[i].Id);
+                Catalog.Layers.Freeze(_replaced[i].Id, facts[i]);
+                Catalog.Volumes.SetPresent(_volumes[i].Id, _parts[i].Id);
             }
             if (!choice.KeepBackup)
-                for (int i = 0; i < volumes.Count; i++) collecting.DropDeleted(collecting.PlanAround(volumes[i].Id, [replaced[i].Id]));
-            Catalog.Machines.SetMemory(choice.Vm.Id, isWhole ? choice.Snapshot.Memory : null);   // otherwise it would be of other disks
-            if (isWhole)
+                for (int i = 0; i < _volumes.Count; i++) collecting.DropDeleted(collecting.PlanAround(_volumes[i].Id, [_replaced[i].Id]));
+            Catalog.Machines.SetMemory(choice.Vm.Id, _isWhole ? choice.Snapshot.Memory : null);   // otherwise it would be of other disks
+            if (_isWhole)
             {
                 Catalog.Machines.SetPresent(choice.Vm.Id, choice.Snapshot.Id);
                 Catalog.Machines.SetConfiguration(choice.Vm.Id, Json.Read<VmConfiguration>(choice.Snapshot.Configuration));
@@ -67,8 +82,8 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         run.Afterwards(() =>
         {
             if (choice.KeepBackup)
-                foreach (var layer in replaced) context.Storage.SetFrozen(layer.File, true);
-            heads.Publish();
+                foreach (var layer in _replaced) context.Storage.SetFrozen(layer.File, true);
+            _heads.Publish();
         });
         run.Log("the stable paths lead to the new heads");
     }

@@ -68,19 +68,33 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         using var reserved = Reserve(options);
         for (int attempt = 1; ; attempt++)
         {
-            using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options);
-            try
-            {
-                work.Run(run);
-                return null;
-            }
-            catch (Exception error)
-            {
-                run.Fail(error);
-                if (error is not (SnapshotException or IOException or UnauthorizedAccessException) || request.FailAction != FailAction.Retry || attempt == Attempts) return error;
-                options.Warn?.Invoke($"Restoring VM '{VmName}' failed ({error.Message}). Trying again.");
-            }
+            if (Attempt(work, plan, options) is not { } error) return null;
+            if (error is not (SnapshotException or IOException or UnauthorizedAccessException) || request.FailAction != FailAction.Retry || attempt == Attempts) return error;
+            options.Warn?.Invoke($"Restoring VM '{VmName}' failed ({error.Message}). Trying again.");
             options.Cancellation.WaitHandle.WaitOne(BetweenAttempts);
+        }
+    }
+
+    private Exception? Attempt(RestoreSwitch work, OperationPlan plan, RunOptions options)
+    {
+        try
+        {
+            Context.Database.Read(work.Prepare);
+        }
+        catch (Exception error)
+        {
+            return error;
+        }
+        using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options, work.Register);
+        try
+        {
+            work.Run(run);
+            return null;
+        }
+        catch (Exception error)
+        {
+            run.Fail(error);
+            return error;
         }
     }
 
