@@ -177,6 +177,24 @@ internal sealed class Database : IDisposable
         }
     }
 
+    /// <summary>The rows that others refer to, one for each of these and in their order, by one query.</summary>
+    /// <param name="rows">Those that refer to them.</param>
+    /// <param name="id">By which number.</param>
+    /// <param name="sql">The query up to the column that has to be that number, which is its last word.</param>
+    /// <param name="map">Makes a row.</param>
+    /// <param name="idOf">The row's number.</param>
+    /// <param name="one">Gets one by its number, or says that there is none.</param>
+    public List<T> QueryFor<TRow, T>(List<TRow> rows, Func<TRow, long> id, string sql, Func<RowReader, T> map, Func<T, long> idOf, Func<long, T> one) where T : class
+    {
+        if (rows.Count < 2) return rows.ConvertAll(r => one(id(r)));
+        var found = Query(sql + " IN (SELECT value FROM json_each(?1))", map, Numbers(rows, id)).ToDictionary(idOf);
+        return rows.ConvertAll(r => found.TryGetValue(id(r), out var row) ? row : one(id(r)));
+    }
+
+    /// <summary>Numbers as one parameter: a list for SQLite's <c>json_each</c>.</summary>
+    public static string Numbers<TRow>(IEnumerable<TRow> rows, Func<TRow, long> number) =>
+        "[" + string.Join(',', rows.Select(r => number(r).ToString(CultureInfo.InvariantCulture))) + "]";
+
     /// <summary>The first row of a query, or null.</summary>
     public T? Single<T>(string sql, Func<RowReader, T> map, params ReadOnlySpan<object?> values) where T : class =>
         Query(sql, map, values).FirstOrDefault();

@@ -7,6 +7,10 @@ internal sealed class LayerTable(Database database)
         database.Single($"SELECT {LayerRow.Columns} FROM layer l WHERE l.id = ?1", LayerRow.Read, id)
         ?? throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged, $"The catalog refers to layer {id}, which it does not have. Run Test-SnapshotStore.");
 
+    /// <summary>The layers that some rows refer to, in their order.</summary>
+    public List<LayerRow> Of<TRow>(List<TRow> rows, Func<TRow, long> id) =>
+        database.QueryFor(rows, id, $"SELECT {LayerRow.Columns} FROM layer l WHERE l.id", LayerRow.Read, l => l.Id, Get);
+
     public List<LayerRow> All() => database.Query($"SELECT {LayerRow.Columns} FROM layer l ORDER BY l.id", LayerRow.Read);
 
     public List<LayerRow> OfVolume(long volumeId) =>
@@ -33,13 +37,11 @@ internal sealed class LayerTable(Database database)
     /// <summary>The layers of a volume in the shape that the collector works on.</summary>
     public List<CollectorLayer> ForCollector(long volumeId) => database.Query($"{CollectorLayer.Select} WHERE l.volume_id = ?1 AND l.state <> 0", CollectorLayer.Read, volumeId);
 
-    /// <summary>One layer of a volume in that shape, or null.</summary>
-    public CollectorLayer? FindForCollector(long volumeId, long id) =>
-        database.Query($"{CollectorLayer.Select} WHERE l.id = ?2 AND l.volume_id = ?1 AND l.state <> 0", CollectorLayer.Read, volumeId, id).FirstOrDefault();
+    /// <summary>Some layers in that shape.</summary>
+    public List<CollectorLayer> FindForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.id IN (SELECT value FROM json_each(?1)) AND l.state <> 0", CollectorLayer.Read, ids);
 
-    /// <summary>The layers of a volume that lie on one of its layers.</summary>
-    public List<CollectorLayer> ChildrenForCollector(long volumeId, long id) =>
-        database.Query($"{CollectorLayer.Select} WHERE l.parent_id = ?2 AND l.volume_id = ?1 AND l.state <> 0", CollectorLayer.Read, volumeId, id);
+    /// <summary>The layers that lie on some.</summary>
+    public List<CollectorLayer> ChildrenForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.parent_id IN (SELECT value FROM json_each(?1)) AND l.state <> 0", CollectorLayer.Read, ids);
 
     /// <summary>Volumes that have a layer which neither a head, a snapshot nor another volume needs.</summary>
     public List<long> VolumesWithUnneededLayers() => database.Query(
@@ -137,15 +139,16 @@ internal sealed class LayerTable(Database database)
 /// <param name="ParentId">The row of the layer under it.</param>
 /// <param name="IsNeeded">Whether a head, a snapshot or another volume needs it for itself.</param>
 /// <param name="IsExternal">Whether it lies outside of the store and is left alone.</param>
-internal sealed record CollectorLayer(long Id, long? ParentId, bool IsNeeded, bool IsExternal)
+/// <param name="VolumeId">Whose it is.</param>
+internal sealed record CollectorLayer(long Id, long? ParentId, bool IsNeeded, bool IsExternal, long VolumeId = 0)
 {
     public const string Select =
         """
         SELECT l.id, l.parent_id, l.state = 1 OR EXISTS(SELECT 1 FROM volume_snapshot s WHERE s.layer_id = l.id)
                OR EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id)
-               OR EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id), l.external
+               OR EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id), l.external, l.volume_id
         FROM layer l
         """;
 
-    public static CollectorLayer Read(RowReader r) => new(r.GetInt64(0), r.Long(1), r.GetInt64(2) != 0, r.GetInt64(3) != 0);
+    public static CollectorLayer Read(RowReader r) => new(r.GetInt64(0), r.Long(1), r.GetInt64(2) != 0, r.GetInt64(3) != 0, r.GetInt64(4));
 }

@@ -31,8 +31,11 @@ internal sealed record VolumeRow(
         r.GetInt64(0), r.Id(1), r.GetString(2), r.GetInt64(3), r.GetInt32(4), r.GetInt64(5), r.Long(6), r.Text(7), r.Text(8), r.Time(9)!.Value);
 }
 
-/// <summary>A volume that lies on a layer of another.</summary>
-internal sealed record LinkedClone(long LayerId, string Name);
+/// <summary>A linked clone, and the layer that it lies on.</summary>
+internal sealed record LinkedClone(long LayerId, string Name)
+{
+    public static LinkedClone Read(RowReader r) => new(r.GetInt64(0), r.GetString(1));
+}
 
 internal sealed record VmRow(
     long Id, Guid Uid, string Name, int Processors, long Memory, string Adapters, string Boot, string? Description,

@@ -64,6 +64,12 @@ internal sealed class SnapshotTable(Database database)
     public VolumeSnapshotRow? FindVolumeSnapshot(long id) =>
         database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id = ?1", VolumeSnapshotRow.Read, id);
 
+    /// <summary>The snapshots from which some descend, by their numbers.</summary>
+    public Dictionary<long, VolumeSnapshotRow> ParentsOf(List<VolumeSnapshotRow> snapshots) => ByNumber(Database.Numbers(snapshots.Where(s => s.ParentId is not null), s => s.ParentId!.Value));
+
+    /// <summary>The snapshots from which the present of some volumes descends, by their numbers.</summary>
+    public Dictionary<long, VolumeSnapshotRow> PresentOf(List<VolumeRow> volumes) => ByNumber(Database.Numbers(volumes.Where(v => v.PresentId is not null), v => v.PresentId!.Value));
+
     public VolumeSnapshotRow? FindVolumeSnapshot(Guid uid) =>
         database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.uid = ?1", VolumeSnapshotRow.Read, uid);
 
@@ -99,4 +105,7 @@ internal sealed class SnapshotTable(Database database)
 
     /// <summary>Every tag in use, once.</summary>
     public List<string> AllTags() => database.Query("SELECT DISTINCT t.value FROM vm_snapshot s, json_each(s.tags) t ORDER BY 1", r => r.GetString(0));
+
+    private Dictionary<long, VolumeSnapshotRow> ByNumber(string ids) => database.Query(
+        $"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id IN (SELECT value FROM json_each(?1))", VolumeSnapshotRow.Read, ids).ToDictionary(s => s.Id);
 }

@@ -6,6 +6,10 @@ internal sealed class VolumeTable(Database database)
     public VolumeRow Get(long id) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id = ?1", VolumeRow.Read, id)
         ?? throw new SnapshotException(ErrorIds.VolumeNotFound, ErrorKind.NotFound, "The volume was removed in the meantime.");
 
+    /// <summary>The volumes that some rows refer to, in their order.</summary>
+    public List<VolumeRow> Of<TRow>(List<TRow> rows, Func<TRow, long> id) =>
+        database.QueryFor(rows, id, $"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id", VolumeRow.Read, v => v.Id, Get);
+
     public VolumeRow? FindByName(string name) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.name = ?1 AND v.is_removed = 0", VolumeRow.Read, name);
 
     public VolumeRow? FindById(Guid uid) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.uid = ?1 AND v.is_removed = 0", VolumeRow.Read, uid);
@@ -24,7 +28,8 @@ internal sealed class VolumeTable(Database database)
     /// <summary>Takes a volume out of sight; its name is free.</summary>
     public void SetRemoved(long id) => database.Execute("UPDATE volume SET is_removed = 1, name = name || ' (removed, ' || uid || ')', present_id = NULL WHERE id = ?1", id);
 
-    public void SetHead(long id, long headId) => database.Execute("UPDATE volume SET head_id = ?2 WHERE id = ?1", id, headId);
+    /// <summary>The volume goes on with another head, and has its size.</summary>
+    public void SetHead(long id, long headId, long size) => database.Execute("UPDATE volume SET head_id = ?2, size = ?3 WHERE id = ?1", id, headId, size);
 
     public void SetPresent(long id, long? snapshotId) => database.Execute("UPDATE volume SET present_id = ?2 WHERE id = ?1", id, snapshotId);
 
@@ -38,8 +43,12 @@ internal sealed class VolumeTable(Database database)
     /// <summary>The same of one layer.</summary>
     public List<string> LinkedClonesOn(long layerId) => database.Query(LinkedClonesWhere("l.id = ?1", "v.name"), r => r.GetString(0), layerId);
 
+    /// <summary>The same of the layers that some rows refer to.</summary>
+    public List<LinkedClone> LinkedClonesOn<TRow>(List<TRow> rows, Func<TRow, long> layerId) =>
+        database.Query(LinkedClonesWhere("l.id IN (SELECT value FROM json_each(?1))", "d.layer_id, v.name"), LinkedClone.Read, Database.Numbers(rows, layerId));
+
     /// <summary>The same of all layers at once, for lists.</summary>
-    public List<LinkedClone> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), r => new LinkedClone(r.GetInt64(0), r.GetString(1)));
+    public List<LinkedClone> LinkedClones() => database.Query(LinkedClonesWhere("true", "d.layer_id, v.name"), LinkedClone.Read);
 
     /// <summary>Whether another volume lies on a volume's layers, be it one that was removed.</summary>
     public bool IsBaseOfOthers(long id) => database.Number(

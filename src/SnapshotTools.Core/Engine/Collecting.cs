@@ -20,29 +20,29 @@ internal sealed class Collecting(EngineContext context)
     /// The same for what is connected with some layers, without a look at the rest of the volume: a restore costs the same after a
     /// thousand snapshots. What an earlier operation had to leave elsewhere is for Optimize-SnapshotStore.
     /// </summary>
-    /// <param name="volumeId">The volume.</param>
-    /// <param name="around">Layers that may not be needed any more; those of other volumes and those that are gone do not count.</param>
+    /// <param name="around">By volume: layers of it that may not be needed any more; those of other volumes and those that are gone do not count.</param>
     /// <param name="dropped">Of these, the heads that are still there and will be dropped.</param>
-    public CollectPlan PlanAround(long volumeId, IReadOnlyCollection<long> around, IReadOnlyCollection<long>? dropped = null)
+    /// <returns>The plan for each of the volumes.</returns>
+    public IReadOnlyDictionary<long, CollectPlan> PlanAround(IReadOnlyDictionary<long, long[]> around, IReadOnlyCollection<long>? dropped = null)
     {
         var known = new Dictionary<long, CollectorLayer>();
-        var unneeded = new Queue<CollectorLayer>();
-        foreach (long id in around) Look(Layers.FindForCollector(volumeId, id));
-        while (unneeded.TryDequeue(out var layer))
+        var unneeded = Look(Layers.FindForCollector(Database.Numbers(around.Values.SelectMany(ids => ids), id => id)).FindAll(l => around.TryGetValue(l.VolumeId, out long[]? own) && own.Contains(l.Id)));
+        while (unneeded.Count > 0)
         {
             // Whether a layer goes depends on what lies on it; what it lay on may be the next to go.
-            Layers.ChildrenForCollector(volumeId, layer.Id).ForEach(Look);
-            if (layer.ParentId is { } parent) Look(Layers.FindForCollector(volumeId, parent));
+            var on = Layers.ChildrenForCollector(Database.Numbers(unneeded, l => l.Id)).FindAll(c => known[c.ParentId!.Value].VolumeId == c.VolumeId);
+            var below = Layers.FindForCollector(Database.Numbers(unneeded.Where(l => l.ParentId is not null), l => l.ParentId!.Value)).FindAll(p => unneeded.Exists(l => l.ParentId == p.Id && l.VolumeId == p.VolumeId));
+            unneeded = Look([.. on, .. below]);
         }
-        return LayerCollector.Plan(known.Values);
+        return around.Keys.ToDictionary(volume => volume, volume => LayerCollector.Plan(known.Values.Where(l => l.VolumeId == volume)));
 
-        void Look(CollectorLayer? layer)
-        {
-            if (layer is null) return;
-            if (dropped?.Contains(layer.Id) == true) layer = layer with { IsNeeded = false };
-            if (known.TryAdd(layer.Id, layer) && !layer.IsNeeded) unneeded.Enqueue(layer);
-        }
+        // Those of the layers that were not known and are not needed.
+        List<CollectorLayer> Look(List<CollectorLayer> layers) => layers.ConvertAll(l => dropped?.Contains(l.Id) == true ? l with { IsNeeded = false } : l)
+            .FindAll(l => known.TryAdd(l.Id, l) && !l.IsNeeded);
     }
+
+    /// <summary>The same for one volume.</summary>
+    public CollectPlan PlanAround(long volumeId, long[] around, IReadOnlyCollection<long>? dropped = null) => PlanAround(new Dictionary<long, long[]> { [volumeId] = around }, dropped)[volumeId];
 
     /// <summary>The plan in words and bytes.</summary>
     public List<PlanStep> Describe(string volume, CollectPlan plan)
@@ -123,7 +123,8 @@ internal sealed class Collecting(EngineContext context)
     {
         try
         {
-            if (volumeIds.All(id => (around is null ? LayerCollector.Plan(Layers.ForCollector(id)) : PlanAround(id, around.GetValueOrDefault(id, []))).IsEmpty))
+            var plans = around is null ? volumeIds.Select(id => LayerCollector.Plan(Layers.ForCollector(id))) : PlanAround(around).Values;
+            if (plans.All(p => p.IsEmpty))
             {
                 DeleteGarbage();
                 return;

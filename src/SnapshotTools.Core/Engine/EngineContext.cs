@@ -63,13 +63,20 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     };
 
     /// <summary>What a layer carries of the snapshot that it goes on from.</summary>
-    /// <param name="snapshot">The snapshot.</param>
-    /// <param name="whole">What it has in common with the other parts of its VM snapshot, where that is known already.</param>
-    public SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot, SnapshotIdentity? whole = null)
+    public SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot)
     {
-        whole ??= snapshot.VmSnapshotId is { } id && Catalog.Snapshots.Find(id) is { } row ? IdentityOf(row)
+        var whole = snapshot.VmSnapshotId is { } id && Catalog.Snapshots.Find(id) is { } row ? IdentityOf(row)
             : new SnapshotIdentity { Id = snapshot.Uid, Name = snapshot.Name, CreatedAt = snapshot.CreatedAt, Description = snapshot.Description, Scope = SnapshotScope.All, Consistency = SnapshotConsistency.Crash };
-        return whole with { Id = snapshot.Uid, Parent = snapshot.ParentId is { } parent ? Catalog.Snapshots.FindVolumeSnapshot(parent)?.Uid : null };
+        return IdentitiesOf([snapshot], whole)[0];
+    }
+
+    /// <summary>The same of the parts of one VM snapshot.</summary>
+    /// <param name="parts">The parts.</param>
+    /// <param name="whole">What they have in common.</param>
+    public List<SnapshotIdentity> IdentitiesOf(List<VolumeSnapshotRow> parts, SnapshotIdentity whole)
+    {
+        var parents = Catalog.Snapshots.ParentsOf(parts);
+        return parts.ConvertAll(p => whole with { Id = p.Uid, Parent = p.ParentId is { } parent ? parents.GetValueOrDefault(parent)?.Uid : null });
     }
 
     /// <summary>The part that is the same for all volumes of a VM snapshot.</summary>

@@ -10,7 +10,12 @@ internal static class Models
     {
         var vm = context.Catalog.Machines.Get(row.VmId);
         var parts = context.Catalog.Snapshots.OfVmSnapshot(row.Id);
-        return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select(context.ToModel)]);
+        var volumes = context.Catalog.Volumes.Of(parts, p => p.VolumeId);
+        var layers = context.Catalog.Layers.Of(parts, p => p.LayerId);
+        var parents = context.Catalog.Snapshots.ParentsOf(parts);
+        var clones = context.Catalog.Volumes.LinkedClonesOn(parts, p => p.LayerId);
+        return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select((p, i) => context.ToModel(p, volumes[i], layers[i],
+            p.ParentId is { } parent ? parents.GetValueOrDefault(parent)?.Uid : null, row.Uid, clones.FindAll(c => c.LayerId == p.LayerId).ConvertAll(c => c.Name)))]);
     }
 
     public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, IReadOnlyList<VolumeSnapshot> volumes, IReadOnlyList<string>? tags = null) => new()

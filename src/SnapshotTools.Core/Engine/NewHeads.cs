@@ -40,8 +40,7 @@ internal sealed class NewHeads(EngineContext context)
         foreach (var entry in _entries)
         {
             context.Catalog.Layers.MakeHead(entry.RowId, entry.Volume.Id);
-            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId);
-            context.Catalog.Volumes.SetSize(entry.Volume.Id, entry.Layer.Size);
+            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId, entry.Layer.Size);
             context.Catalog.Layers.SetUnpublished(entry.Volume.Id);
         }
     }

@@ -24,7 +24,7 @@ internal static class LiveHeads
                 long volumeId = replaced[i].VolumeId!.Value;
                 context.Catalog.Layers.Freeze(replaced[i].Id, facts[i]);
                 context.Catalog.Layers.MakeHead(heads[i].Id, volumeId);
-                context.Catalog.Volumes.SetHead(volumeId, heads[i].Id);
+                context.Catalog.Volumes.SetHead(volumeId, heads[i].Id, heads[i].Size);
                 context.Catalog.Layers.SetUnpublished(volumeId);
             }
         });

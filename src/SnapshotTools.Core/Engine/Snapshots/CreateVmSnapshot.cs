@@ -51,15 +51,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     protected override VmSnapshot Execute(OperationPlan plan, RunOptions options)
     {
         if (_existing is not null) return Context.ToModel(_existing);
-        var rows = _volumes.ConvertAll(v => Catalog.Volumes.Get(v.VolumeId));
-        var frozen = rows.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
-        var snapshot = NewRow();
-        var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
-
-        var heads = new NewHeads(Context);
-        var whole = Context.IdentityOf(snapshot);
-        for (int i = 0; i < rows.Count; i++) heads.Add(rows[i], frozen[i], Context.IdentityOf(parts[i], whole));
-
+        var (snapshot, parts, rows, frozen, heads) = Context.Database.Read(Describe);
         using var machine = Context.FindMachine(_vm);
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.
         using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
@@ -111,7 +103,19 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             heads.Publish();
         });
         run.Log("the stable paths lead to the new heads");
-        return Context.ToModel(Catalog.Snapshots.FindByName(_vm.Id, _name)!);
+        return Context.Database.Read(() => Context.ToModel(Catalog.Snapshots.FindByName(_vm.Id, _name)!));
+    }
+
+    private Work Describe()
+    {
+        var rows = Catalog.Volumes.Of(_volumes, v => v.VolumeId);
+        var frozen = Catalog.Layers.Of(rows, v => v.HeadId);
+        var snapshot = NewRow();
+        var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
+        var identities = Context.IdentitiesOf(parts, Context.IdentityOf(snapshot));
+        var heads = new NewHeads(Context);
+        for (int i = 0; i < rows.Count; i++) heads.Add(rows[i], frozen[i], identities[i]);
+        return new Work(snapshot, parts, rows, frozen, heads);
     }
 
     private void CheckConsistency()
@@ -147,4 +151,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             all.Count == 0 ? $"VM '{row.Name}' has no volumes. Attach one first: Mount-VmVolume {row.Name} <volume>"
             : $"VM '{row.Name}' has no volume in scope {request.Scope}. It has: {string.Join(", ", all.Select(a => a.VolumeName + (a.Boot ? " (boot)" : "")))}", row.Name);
     }
+
+    /// <summary>What is to be written down, and the heads that are to be made.</summary>
+    private sealed record Work(VmSnapshotRow Snapshot, List<VolumeSnapshotRow> Parts, List<VolumeRow> Volumes, List<LayerRow> Frozen, NewHeads Heads);
 }

@@ -72,7 +72,7 @@ internal sealed record RestoreChoice
     private static List<VolumeSnapshotRow> PartsOf(EngineContext context, VmRow vm, VmSnapshotRow snapshot, IReadOnlyList<string> wanted)
     {
         var all = context.Catalog.Snapshots.OfVmSnapshot(snapshot.Id);
-        var volumes = all.ConvertAll(p => context.Catalog.Volumes.Get(p.VolumeId));
+        var volumes = context.Catalog.Volumes.Of(all, p => p.VolumeId);
         foreach (string name in wanted)
         {
             var matches = Names.Matcher([name]);

@@ -23,13 +23,14 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
     {
         // What the memory of a backup that is kept belongs to is frozen with it, restored or not.
         _parts = [.. choice.Parts, .. choice.KeepBackup ? backup.OtherParts() : []];
-        _volumes = _parts.ConvertAll(p => Catalog.Volumes.Get(p.VolumeId));
-        _replaced = _volumes.ConvertAll(v => Catalog.Layers.Get(v.HeadId));
+        _volumes = Catalog.Volumes.Of(_parts, p => p.VolumeId);
+        _replaced = Catalog.Layers.Of(_volumes, v => v.HeadId);
+        var layers = Catalog.Layers.Of(_parts, p => p.LayerId);
         Released = _replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
         _heads = new NewHeads(context);
-        var whole = context.IdentityOf(choice.Snapshot);
+        var identities = context.IdentitiesOf(_parts, context.IdentityOf(choice.Snapshot));
         for (int i = 0; i < _parts.Count; i++)
-            _heads.Add(_volumes[i], Catalog.Layers.Get(_parts[i].LayerId), context.IdentityOf(_parts[i], _parts[i].VmSnapshotId == choice.Snapshot.Id ? whole : null));
+            _heads.Add(_volumes[i], layers[i], _parts[i].VmSnapshotId == choice.Snapshot.Id ? identities[i] : context.IdentityOf(_parts[i]));
 
         _isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
         _ofSnapshot = _isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
@@ -69,7 +70,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
                 Catalog.Volumes.SetPresent(_volumes[i].Id, _parts[i].Id);
             }
             if (!choice.KeepBackup)
-                for (int i = 0; i < _volumes.Count; i++) collecting.DropDeleted(collecting.PlanAround(_volumes[i].Id, [_replaced[i].Id]));
+                foreach (var plan in collecting.PlanAround(_replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id })).Values) collecting.DropDeleted(plan);
             Catalog.Machines.SetMemory(choice.Vm.Id, _isWhole ? choice.Snapshot.Memory : null);   // otherwise it would be of other disks
             if (_isWhole)
             {

@@ -31,8 +31,8 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         var plans = new RestorePlans(Context, _choice, _collecting);
         if (IsRollback) return plans.OfRollback();
         if (_choice.Ran && _choice.Failed is null && !request.StopVm) throw _choice.MustBeStopped(Context);
-        foreach (var part in _choice.Parts) LayerFiles.Measure(Storage, Catalog.Layers.Get(part.LayerId));
-        foreach (var part in _choice.Parts) CopyRules.RequireNoCopy(Context, Catalog.Volumes.Get(part.VolumeId), "restored");
+        foreach (var layer in Catalog.Layers.Of(_choice.Parts, p => p.LayerId)) LayerFiles.Measure(Storage, layer);
+        foreach (var volume in Catalog.Volumes.Of(_choice.Parts, p => p.VolumeId)) CopyRules.RequireNoCopy(Context, volume, "restored");
         return plans.OfRestore();
     }
 
@@ -50,7 +50,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         _collecting.RunAfter(plan.Target, [.. _choice.Parts.Select(p => p.VolumeId)], options, released);
         // A checkpoint waits for its start, as it was asked for; what ran before runs again.
         if (request.Start || (_choice.Ran && (IsRollback || Catalog.Machines.Get(_choice.Vm.Id).SuspendedMemory is null))) Start(request.Start, options);
-        return Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id));
+        return Context.Database.Read(() => Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id)));
     }
 
     private IReadOnlyDictionary<long, long[]>? Restore(OperationPlan plan, RunOptions options)
@@ -104,7 +104,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         List<VolumeSnapshotRow> parts = [.. _choice.Parts, .. _choice.KeepBackup ? _backup.OtherParts() : []];
         try
         {
-            return Storage.Reserve([.. parts.Select(p => Catalog.Layers.Get(Catalog.Volumes.Get(p.VolumeId).HeadId).File)]);
+            return Storage.Reserve([.. Context.Database.Read(() => Catalog.Layers.Of(Catalog.Volumes.Of(parts, p => p.VolumeId), v => v.HeadId)).Select(l => l.File)]);
         }
         catch (SnapshotException) when (_choice.Failed is null)
         {
