@@ -89,6 +89,8 @@ internal sealed record ListedPart(VolumeSnapshotRow Row, LayerFile File, long Si
 
     public static ListedPart Read(RowReader r) => new(
         VolumeSnapshotRow.Read(r), new LayerFile(r.Id(10), r.GetString(11), (LayerFormat)r.GetInt32(12), r.GetInt64(13) != 0), r.GetInt64(14), r.GetInt64(15));
+
+    public static ListedPart Of(VolumeSnapshotRow row, LayerRow layer) => new(row, layer.File, layer.Size, layer.Allocated);
 }
 
 internal sealed record OperationRow(

@@ -14,7 +14,7 @@ internal static class Models
         var layers = context.Catalog.Layers.Of(parts, p => p.LayerId);
         var parents = context.Catalog.Snapshots.ParentsOf(parts);
         var clones = context.Catalog.Volumes.LinkedClonesOn(parts, p => p.LayerId);
-        return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select((p, i) => context.ToModel(p, volumes[i], layers[i],
+        return context.ToModel(row, vm, row.ParentId is { } id ? context.Catalog.Snapshots.Find(id) : null, [.. parts.Select((p, i) => context.ToModel(ListedPart.Of(p, layers[i]), volumes[i],
             p.ParentId is { } parent ? parents.GetValueOrDefault(parent)?.Uid : null, row.Uid, clones.FindAll(c => c.LayerId == p.LayerId).ConvertAll(c => c.Name)))]);
     }
 
@@ -56,7 +56,7 @@ internal static class Models
         var parent = row.ParentId is { } id ? context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid : null;
         var whole = row.VmSnapshotId is { } wholeId ? context.Catalog.Snapshots.Find(wholeId)?.Uid : null;
         var layer = context.Catalog.Layers.Get(row.LayerId);
-        return context.ToModel(new ListedPart(row, layer.File, layer.Size, layer.Allocated), volume, parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
+        return context.ToModel(ListedPart.Of(row, layer), volume, parent, whole, context.Catalog.Volumes.LinkedClonesOn(row.LayerId));
     }
 
     public static VolumeSnapshot ToModel(this EngineContext context, ListedPart part, VolumeRow volume, Guid? parent, Guid? whole, IReadOnlyList<string> linkedClones) => new()
