@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.IO.Pipes;
 using SnapshotTools.IO;
 using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Memory;
@@ -27,7 +26,8 @@ public sealed class Checkpoint
     private readonly QmpEventWatch _events;
     private readonly bool _wasRunning;
     private bool _isLast;
-    private AnonymousPipeServerStream _pipe = null!;
+    private volatile bool _isAbandoned;
+    private SavingPipe _pipe = null!;
     private string _address = "";
     private MemoryImageHeader _header = null!;
     private long _stoppedAt;
@@ -78,14 +78,16 @@ public sealed class Checkpoint
             _machine.Version.ToString(), await _machine.QueryMachineTypeAsync(cancellation).ConfigureAwait(false), DateTimeOffset.UtcNow);
         var (method, reason) = await ChooseAsync(wanted, cancellation).ConfigureAwait(false);
         await _migration.SetParametersAsync(_maxPause ?? TimeSpan.FromMilliseconds(100), cancellation).ConfigureAwait(false);
-        (_pipe, _address) = await _migration.OpenForSavingAsync(cancellation).ConfigureAwait(false);
+        // From 8.2 on QEMU's main loop is held while it prepares, and would not hear that the guest is to stand.
+        bool prepares = method == MemoryMethod.Background && _machine.Version < LeavesStanding;
+        (_pipe, _address) = await _migration.OpenForSavingAsync(isFull: prepares, cancellation).ConfigureAwait(false);
         // Beside the pause, and begun before it: whoever reads keeps QEMU from waiting.
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var saving = Task.Run(() => MemoryImage.WriteAsync(_pipe, _target, _header, () => ended.Task), CancellationToken.None);
+        var saving = Task.Run(async () => await MemoryImage.WriteAsync(await _pipe.OpenAsync().ConfigureAwait(false), _target, _header, () => ended.Task, () => _isAbandoned).ConfigureAwait(false), CancellationToken.None);
         try
         {
             cancellation.ThrowIfCancellationRequested();
-            if (method == MemoryMethod.Background) await TakeInBackgroundAsync().ConfigureAwait(false);
+            if (method == MemoryMethod.Background) await TakeInBackgroundAsync(cancellation).ConfigureAwait(false);
             else method = await TakeByPrecopyAsync(method, cancellation).ConfigureAwait(false);
             var pause = Stopwatch.GetElapsedTime(_stoppedAt, _runsAgainAt ?? Stopwatch.GetTimestamp());
             return new CheckpointResult(pause, method, reason, CompleteAsync(saving, ended));
@@ -93,6 +95,7 @@ public sealed class Checkpoint
         catch (Exception e)
         {
             if (e is QmpTimeoutException && _wasRunning) await StandingGuest.SetGoingAsync(Monitor.Endpoint, _machine.Process, RescueLimit).ConfigureAwait(false);
+            _pipe.Release();
             await _migration.ForgetPipeAsync().ConfigureAwait(false);
             ended.TrySetException(e);
             await Migration.DrainAsync(saving).ConfigureAwait(false);
@@ -123,34 +126,65 @@ public sealed class Checkpoint
 
     /// <summary>
     /// Stop, switch, migrate: QEMU saves the devices, write-protects the pages and lets the guest run on, all by itself. The
-    /// disks are switched before, since nothing can be between the last two.
+    /// disks are switched before, since nothing can be between the last two. What QEMU prepares first, such as going through all pages so that
+    /// there is something to protect, it does while the guest still runs: then it waits for a pipe that is full.
     /// </summary>
-    private async Task TakeInBackgroundAsync()
+    private async Task TakeInBackgroundAsync(CancellationToken cancellation)
     {
-        _stoppedAt = Stopwatch.GetTimestamp();
-        await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
         bool migrating = false;
         try
         {
+            if (_pipe.IsFull)
+            {
+                migrating = true;
+                await _migration.StartAsync(_address).ConfigureAwait(false);
+                await _migration.WaitUntilPreparedAsync(cancellation).ConfigureAwait(false);
+            }
+            _stoppedAt = Stopwatch.GetTimestamp();
+            await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
             LiveSteps.Reached("the guest stands");
             CheckPause();
             await _disks.CommitAsync().ConfigureAwait(false);
             CheckPause();
-            migrating = true;
-            await _migration.StartAsync(_address).ConfigureAwait(false);
+            if (_pipe.IsFull)
+            {
+                _pipe.Release();
+            }
+            else
+            {
+                migrating = true;
+                await _migration.StartAsync(_address).ConfigureAwait(false);
+            }
             LiveSteps.Reached("the memory is being saved");
             await WaitUntilProtectedAsync().ConfigureAwait(false);
             LiveSteps.Reached("the memory is protected");
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {
-            if (migrating) await _migration.CancelAsync().ConfigureAwait(false);
+            if (migrating) await AbandonAsync().ConfigureAwait(false);
             await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
             await _disks.UndoAsync().ConfigureAwait(false);
             if (_wasRunning) await Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
             throw;
         }
         if (!_wasRunning) await Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Lets QEMU save to nobody. Cancelled, QEMU 7.2 would take the pages for protected ever after, and fail every later saving with the guest standing.
+    /// </summary>
+    private async Task AbandonAsync()
+    {
+        _isAbandoned = true;
+        _pipe.Release();
+        try
+        {
+            await _migration.WaitForCompletionAsync(_events, null, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (MigrationException)
+        {
+            await _migration.CancelAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>

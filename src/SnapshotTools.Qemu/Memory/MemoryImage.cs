@@ -38,10 +38,11 @@ public static class MemoryImage
     /// <param name="target">A new file.</param>
     /// <param name="header">What the image is to say of itself.</param>
     /// <param name="confirm">Asked when the stream has ended: fails when that was too early. Only then the end mark is written.</param>
+    /// <param name="isAbandoned">Once it says so nothing more is written; the stream is still read to its end, and <paramref name="confirm"/> asked.</param>
     /// <exception cref="IOException">The source or the file failed.</exception>
-    public static async Task<MemoryImageSize> WriteAsync(Stream source, IBlockFile target, MemoryImageHeader header, Func<Task> confirm)
+    public static async Task<MemoryImageSize> WriteAsync(Stream source, IBlockFile target, MemoryImageHeader header, Func<Task> confirm, Func<bool>? isAbandoned = null)
     {
-        var writer = new MemoryImageWriter(source, target);
+        var writer = new MemoryImageWriter(source, target, isAbandoned);
         var (bytes, length) = await writer.RunAsync(ZstdFrame.Skippable(HeaderKind, JsonSerializer.SerializeToUtf8Bytes(header))).ConfigureAwait(false);
         await confirm().ConfigureAwait(false);
         byte[] end = ZstdFrame.Skippable(EndKind, JsonSerializer.SerializeToUtf8Bytes(new EndMark(bytes)));

@@ -9,7 +9,7 @@ namespace SnapshotTools.Qemu.Memory;
 /// Compresses a stream into the frames of a memory image. One thread reads, so that QEMU does not wait; others compress and write,
 /// and have the disk begin at once. Buffers are used again: fresh memory for each MiB took more time than compressing it.
 /// </summary>
-internal sealed class MemoryImageWriter(Stream source, IBlockFile target)
+internal sealed class MemoryImageWriter(Stream source, IBlockFile target, Func<bool>? isAbandoned)
 {
     private const int PiecesAhead = 48;  // so many MiB may wait while QEMU already goes on
     private const int MaxThreads = 4;
@@ -44,6 +44,7 @@ internal sealed class MemoryImageWriter(Stream source, IBlockFile target)
         }
         await Task.WhenAll(writing).ConfigureAwait(false);
         if (_failure is { } failure) ExceptionDispatchInfo.Throw(failure);
+        if (isAbandoned?.Invoke() == true) throw new IOException($"Nobody wanted the memory in '{target.Path}' any more.");
         return (bytes, _length);
     }
 
@@ -102,10 +103,10 @@ internal sealed class MemoryImageWriter(Stream source, IBlockFile target)
         }
     }
 
-    /// <summary>Nothing more is done once something has failed; what is read is thrown away.</summary>
+    /// <summary>Nothing more is done once something has failed or nobody wants it; what is read is thrown away.</summary>
     private void Try(Action work)
     {
-        if (_failure is not null) return;
+        if (_failure is not null || isAbandoned?.Invoke() == true) return;
         try
         {
             work();

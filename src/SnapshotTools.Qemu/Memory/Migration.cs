@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.IO.Pipes;
 using System.Text.Json.Nodes;
+using SnapshotTools.Qemu.Launch;
 using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Qmp;
 
@@ -17,6 +19,9 @@ internal sealed class Migration(QemuMachine machine)
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan CancelLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan PrepareLimit = TimeSpan.FromSeconds(5);
+    private const int LooksPerQuestion = 100;
+    private const string WritingToPipe = "pipe_w";  // pipe_write, anon_pipe_write or, before Linux 5.5, pipe_wait
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(20);
 
     /// <summary>So long nothing may move before a migration is given up.</summary>
@@ -47,19 +52,53 @@ internal sealed class Migration(QemuMachine machine)
         }, cancellation);
 
     /// <summary>A pipe whose writing end QEMU has under a name, and the address that names it.</summary>
-    public async Task<(AnonymousPipeServerStream Reader, string Address)> OpenForSavingAsync(CancellationToken cancellation)
+    /// <param name="isFull">Whether QEMU is to wait with its first words: it has prepared everything by then, and the guest runs.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public async Task<(SavingPipe Pipe, string Address)> OpenForSavingAsync(bool isFull, CancellationToken cancellation)
     {
-        var reader = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None, PipeBytes);
-        await PassAsync(reader, cancellation).ConfigureAwait(false);
-        return (reader, "fd:" + FileName);
+        var pipe = new SavingPipe(isFull);
+        try
+        {
+            await Monitor.PassFileAsync(FileName, pipe.Writer, cancellation).ConfigureAwait(false);
+            pipe.CloseWriter();
+            return (pipe, "fd:" + FileName);
+        }
+        catch
+        {
+            await pipe.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Waits until a thread of QEMU waits to write into a pipe, as it does into one that is full when everything is prepared. Where the
+    /// system does not tell what threads wait for, there is no waiting; nothing depends on it but how long the guest will stand.
+    /// </summary>
+    public async Task WaitUntilPreparedAsync(CancellationToken cancellation)
+    {
+        long begun = Stopwatch.GetTimestamp();
+        for (int look = 1; machine.Process is { } process && ThreadsIn(process, WritingToPipe) == 0 && Stopwatch.GetElapsedTime(begun) < PrepareLimit; look++)
+        {
+            if (look % LooksPerQuestion == 0 && (await QueryAsync(cancellation).ConfigureAwait(false)).Status != "setup") return;
+            await Task.Delay(1, cancellation).ConfigureAwait(false);
+        }
     }
 
     /// <summary>A pipe whose reading end QEMU has under a name, and the address that names it.</summary>
     public async Task<(AnonymousPipeServerStream Writer, string Address)> OpenForLoadingAsync(CancellationToken cancellation)
     {
         var writer = new AnonymousPipeServerStream(PipeDirection.Out, HandleInheritability.None, PipeBytes);
-        await PassAsync(writer, cancellation).ConfigureAwait(false);
-        return (writer, "fd:" + FileName);
+        try
+        {
+            await Monitor.PassFileAsync(FileName, writer.ClientSafePipeHandle, cancellation).ConfigureAwait(false);
+            writer.DisposeLocalCopyOfClientHandle();
+            return (writer, "fd:" + FileName);
+        }
+        catch
+        {
+            await writer.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     /// <summary>Takes back a pipe's end that QEMU did not use.</summary>
@@ -148,21 +187,6 @@ internal sealed class Migration(QemuMachine machine)
         }
     }
 
-    // QEMU gets a copy; our own must go, or the pipe would never be seen to end.
-    private async Task PassAsync(AnonymousPipeServerStream pipe, CancellationToken cancellation)
-    {
-        try
-        {
-            await Monitor.PassFileAsync(FileName, pipe.ClientSafePipeHandle, cancellation).ConfigureAwait(false);
-            pipe.DisposeLocalCopyOfClientHandle();
-        }
-        catch
-        {
-            await pipe.DisposeAsync().ConfigureAwait(false);
-            throw;
-        }
-    }
-
     /// <summary>
     /// Whether changed pages are tracked by the processor. QEMU 7.2's own translation (TCG) misses stores while pages are saved: of guests
     /// under load that were saved so, every second one crashed when it went on. What the guest does not change meanwhile is sound.
@@ -180,6 +204,24 @@ internal sealed class Migration(QemuMachine machine)
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             // Why the checkpoint failed is told by what brought the caller here.
+        }
+    }
+
+    /// <summary>How many threads of a process wait at a place in the kernel (proc(5), wchan); null where that is not told.</summary>
+    private static int? ThreadsIn(ProcessIdentity process, string place)
+    {
+        try
+        {
+            string[] places = [.. Directory.EnumerateDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{process.Id}/task")).Select(t => File.ReadAllText(t + "/wchan"))];
+            return places.All(p => p is "0" or "") ? null : places.Count(p => p.Contains(place, StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            return 0;   // a thread ended meanwhile
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return null;
         }
     }
 

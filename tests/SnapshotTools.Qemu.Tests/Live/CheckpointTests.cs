@@ -86,11 +86,16 @@ public class CheckpointTests(ITestOutputHelper output)
             Assert.Throws<MemoryImageException>(() => ReadAll(file));
         }
 
-        // And a checkpoint is possible afterwards.
-        using var good = SystemFiles.Instance.Create(guest.File("memory"));
-        await using var again = await guest.PrepareAsync([guest.NewLayer(below)]);
-        await (await Checkpoint.TakeAsync(guest.Machine, again, good)).Completion;
-        ReadAll(good);
+        // And a checkpoint is possible afterwards, in either way.
+        foreach (var method in new[] { MemoryMethod.Stopped, MemoryMethod.Background })
+        {
+            var head = guest.NewLayer(below);
+            using var good = SystemFiles.Instance.Create(guest.File($"good-{method}"));
+            await using var again = await guest.PrepareAsync([head]);
+            await (await Checkpoint.TakeAsync(guest.Machine, again, good, method: method)).Completion;
+            ReadAll(good);
+            below = head;
+        }
     }
 
     [GuestFact]
@@ -150,10 +155,10 @@ public class CheckpointTests(ITestOutputHelper output)
         await guest.WaitForWorkAsync();
         var migration = new Migration(guest.Machine);
         await migration.SetCapabilitiesAsync(Migration.BackgroundSnapshot, default);
-        var (pipe, address) = await migration.OpenForSavingAsync(default);
+        var (pipe, address) = await migration.OpenForSavingAsync(isFull: false, default);
         await migration.StartAsync(address);
         byte[] some = new byte[1 << 20];
-        await pipe.ReadExactlyAsync(some);
+        await (await pipe.OpenAsync()).ReadExactlyAsync(some);
         await pipe.DisposeAsync();      // as when the process that reads is killed
         await LiveGuest.WaitUntilAsync(() => ticks.Take().Gap > TimeSpan.FromMilliseconds(700), "the guest stands");
 
