@@ -51,7 +51,7 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     public LayerFacts? Measure(LayerFile layer) =>
         files.Stat(PathOf(layer)) is { Kind: FileKind.Regular } stat ? new LayerFacts(stat.AllocatedBytes, stat.Length, stat.ModifiedAt) : null;
 
-    public void Delete(IReadOnlyList<string> locations)
+    public void Delete(IReadOnlyList<string> locations, bool isDurable = true)
     {
         foreach (string location in locations)
         {
@@ -66,6 +66,7 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
             }
         }
         // The catalog forgets these files next, and must not be ahead of the disk.
+        if (!isDurable) return;
         foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct()) files.SyncDirectory(folder);
     }
 

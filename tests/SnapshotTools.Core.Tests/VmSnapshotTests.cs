@@ -28,6 +28,23 @@ public class VmSnapshotTests
     }
 
     [Fact]
+    public void Restores_that_follow_each_other_leave_no_file_and_in_the_end_no_name_of_one()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os", "db");
+        store.Snapshot("web01", "first");
+        for (int i = 0; i < 4; i++)
+        {
+            store.Restore("web01", "first");
+            Assert.Equal(4, Directory.GetFiles(Path.Combine(store.Directory, "layers")).Length);
+        }
+        string[] settled = [.. store.Reopen()];
+        Assert.Empty(settled);   // closing the store did what the restores had put off
+        Assert.Empty(store.Engine.Context.Catalog.Layers.Garbage());
+        store.AssertClean(layers: 4);
+    }
+
+    [Fact]
     public void A_restore_gives_a_new_generation_id_only_when_asked()
     {
         using var store = new TestStore();

@@ -18,9 +18,8 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     private const long FreeBytes = 1 << 20;
     private const long BytesPerRow = 2000;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan Lag = TimeSpan.FromSeconds(1);
 
-    private long? _savedAt;
+    private readonly Lag _lag = new();
 
     /// <summary>Whether something was not added yet.</summary>
     public bool IsBehind => files.Stat(path) is null || database.Number("SELECT EXISTS(SELECT 1 FROM unwritten)") != 0;
@@ -28,9 +27,9 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     /// <summary>Adds what changed, unless that was done less than a second ago.</summary>
     public void SaveNowAndThen()
     {
-        if (_savedAt is { } at && Environment.TickCount64 - at < Lag.TotalMilliseconds) return;
+        if (!_lag.IsDue) return;
         Save();
-        _savedAt = Environment.TickCount64;
+        _lag.Reset();
     }
 
     /// <summary>Adds what changed; with <paramref name="whole"/> it is all written anew. A failure is no one's concern now: the next change, or

@@ -85,6 +85,35 @@ internal sealed class Collecting(EngineContext context)
         if (locations.Count == 0) return;
         context.Storage.Delete(locations);
         context.Database.Write(() => Layers.ForgetGarbage(locations), durable: false);
+        context.GarbageLag.Reset();
+    }
+
+    /// <summary>
+    /// Deletes them too, but waits for the disk once a second only, and when the store is closed: until then the catalog still has their names,
+    /// and whoever opens the store deletes what a power cut brought back.
+    /// </summary>
+    public void DeleteGarbageNowAndThen()
+    {
+        if (context.GarbageLag.IsDue)
+        {
+            DeleteGarbage();
+            return;
+        }
+        context.Storage.Delete(Layers.Garbage(), isDurable: false);
+        context.GarbageLag.PutOff();
+    }
+
+    /// <summary>Does what was put off. A failure is no one's concern now: the next opening tries again.</summary>
+    public void CatchUp()
+    {
+        try
+        {
+            if (context.GarbageLag.IsBehind) DeleteGarbage();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+            // The names stay in the catalog.
+        }
     }
 
     /// <summary>Deletes and merges all that nothing needs of these volumes; what another process has open is left for later.</summary>
@@ -126,7 +155,7 @@ internal sealed class Collecting(EngineContext context)
             var plans = around is null ? volumeIds.Select(id => LayerCollector.Plan(Layers.ForCollector(id))) : PlanAround(around).Values;
             if (plans.All(p => p.IsEmpty))
             {
-                DeleteGarbage();
+                DeleteGarbageNowAndThen();
                 return;
             }
             using var run = OperationRun.Begin(context, OperationKind.Collect, target, options);

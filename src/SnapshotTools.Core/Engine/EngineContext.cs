@@ -22,6 +22,9 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     /// <summary>The catalog's second record.</summary>
     public Ledger Ledger { get; init; } = new(Catalog.Database, Files, Locks, Paths.Ledger);
 
+    /// <summary>How long deleted files were not waited for to be gone for good.</summary>
+    public Lag GarbageLag { get; } = new();
+
     /// <summary>The VM of a name or id.</summary>
     public VmRow ResolveVm(string nameOrId) => Resolve(nameOrId, "VM instance", ErrorIds.VmNotFound, "Get-VmInstance",
         id => Catalog.Machines.FindById(id), name => Catalog.Machines.FindByName(name), Catalog.Machines.All, m => (m.Name, m.Uid));
@@ -80,7 +83,9 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     }
 
     /// <summary>The part that is the same for all volumes of a VM snapshot.</summary>
-    public SnapshotIdentity IdentityOf(VmSnapshotRow whole) => new()
+    /// <param name="whole">The VM snapshot.</param>
+    /// <param name="configuration">Its configuration, where that was read already.</param>
+    public SnapshotIdentity IdentityOf(VmSnapshotRow whole, VmConfiguration? configuration = null) => new()
     {
         Id = Guid.Empty,
         VmSnapshot = whole.Uid,
@@ -88,11 +93,11 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         Name = whole.Name,
         CreatedAt = whole.CreatedAt,
         Description = whole.Description,
-        Tags = Json.Read<string[]>(whole.Tags),
+        Tags = whole.Tags == "[]" ? [] : Json.Read<string[]>(whole.Tags),
         ExpiresAt = whole.ExpiresAt,
         Scope = whole.Scope,
         Consistency = whole.Consistency,
-        Vm = Json.Read<VmConfiguration>(whole.Configuration),
+        Vm = configuration ?? Json.Read<VmConfiguration>(whole.Configuration),
     };
 
     /// <summary>A VM's configuration as it is now.</summary>

@@ -104,9 +104,9 @@ internal static class Models
     public static VmVolume ToModel(this EngineContext context, VolumeRow row) =>
         context.ToModel(row, context.Catalog.Volumes.AttachedTo(row.Id), (int)context.Catalog.Snapshots.CountOfVolume(row.Id));
 
-    public static VmVolume ToModel(this EngineContext context, VolumeRow row, IReadOnlyList<string> attachedTo, int snapshotCount)
+    public static VmVolume ToModel(this EngineContext context, VolumeRow row, IReadOnlyList<string> attachedTo, int snapshotCount, List<LayerRow>? chain = null)
     {
-        var chain = context.Catalog.Layers.Chain(row.HeadId);
+        chain ??= context.Catalog.Layers.Chain(row.HeadId);
         long exclusive = 0, shared = 0;
         foreach (var layer in chain)
         {

@@ -136,6 +136,7 @@ public sealed class SnapshotEngine : IDisposable
         _isDisposed = true;
         try
         {
+            new Collecting(_context).CatchUp();
             _context.Ledger.Save();
         }
         finally

@@ -40,8 +40,10 @@ public interface IStoragePlane : IDisposable
     /// <summary>What a layer occupies now, or null when its file is missing.</summary>
     LayerFacts? Measure(LayerFile layer);
 
-    /// <summary>Deletes files that nothing needs, durably; a missing one is no error.</summary>
-    void Delete(IReadOnlyList<string> locations);
+    /// <summary>Deletes files that nothing needs; a missing one is no error.</summary>
+    /// <param name="locations">Where they are.</param>
+    /// <param name="isDurable">Whether they are gone for good when it returns. Otherwise a power cut may bring them back.</param>
+    void Delete(IReadOnlyList<string> locations, bool isDurable = true);
 
     /// <summary>Makes the stable path of a volume lead to a layer.</summary>
     void Publish(string volume, LayerFile head);

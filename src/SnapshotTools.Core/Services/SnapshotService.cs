@@ -169,7 +169,7 @@ public sealed class SnapshotService
         private VolumeRow VolumeOf(ListedPart part) =>
             _volumes.TryGetValue(part.Row.VolumeId, out var volume) ? volume : _volumes[part.Row.VolumeId] = _context.Catalog.Volumes.Get(part.Row.VolumeId);
 
-        private IReadOnlyList<string> ClonesOn(long layerId) =>
+        private List<string> ClonesOn(long layerId) =>
             _clones is null ? _context.Catalog.Volumes.LinkedClonesOn(layerId) : _clones.TryGetValue(layerId, out var names) ? names : [];
 
         /// <summary>Most snapshots have the same few tags, or none.</summary>

@@ -91,10 +91,10 @@ internal static class ImageCreator
         int perBlock = 1 << geometry.RefcountBlockBits;
         for (long done = 0, at = firstBlock; done < clusters; done += perBlock, at += geometry.ClusterSize)
         {
-            var block = new RefcountBlock(0, 0, new byte[geometry.ClusterSize], geometry.RefcountOrder);
             int count = (int)Math.Min(perBlock, clusters - done);
+            var block = new RefcountBlock(0, 0, new byte[((count << geometry.RefcountOrder) + 7) >> 3], geometry.RefcountOrder);
             for (int i = 0; i < count; i++) block.Set(i, 1);
-            file.Write(at, block.Bytes.AsSpan(0, ((count << geometry.RefcountOrder) + 7) >> 3));
+            file.Write(at, block.Bytes);
         }
     }
 

@@ -37,6 +37,13 @@ internal static partial class Native
         if (FDataSync(file) != 0) throw new IOException("fdatasync failed.");
     }
 
+    /// <summary>sync_file_range of the whole file, which only begins to write it.</summary>
+    public static void BeginSync(SafeFileHandle file)
+    {
+        const uint startWriting = 2;
+        _ = SyncFileRange(file, 0, 0, startWriting);
+    }
+
     /// <summary>copy_file_range, to the end.</summary>
     public static void CopyRange(SafeFileHandle source, SafeFileHandle target, long offset, long count)
     {
@@ -92,6 +99,9 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "fsync")]
     private static partial int FSync(SafeFileHandle handle);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    private static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
 
     [LibraryImport("libc", EntryPoint = "fdatasync")]
     private static partial int FDataSync(SafeFileHandle handle);

@@ -33,6 +33,14 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
         if (missing.Length > 0) throw new NotHereException($"not on this machine: {string.Join(", ", missing)}");
     }
 
+    /// <summary>Does our work some times before anything is measured, since a process that has just begun compiles much of what it does; the row says so.</summary>
+    public void WarmUp(int times, Action work)
+    {
+        if (scale == Scale.Smoke) return;
+        for (int i = 0; i < times; i++) work();
+        Note(Invariant($"ours after {times} unmeasured operations of the same process; what a young one takes is the row `session/first-snapshot`"));
+    }
+
     /// <summary>Lets the contenders work in turn, some unmeasured rounds first. Whatever one left to be written is on the disk before the next begins.</summary>
     public void Measure(int rounds, int warmUps, params IReadOnlyList<Contender> contenders)
     {

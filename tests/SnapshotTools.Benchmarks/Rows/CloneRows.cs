@@ -20,16 +20,24 @@ internal static class CloneRows
         IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, run.File($"clone{i}.qcow2")])];
         List<Contender> contenders =
         [
-            Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, () => store.Engine.Volumes.Clone(new CloneRequest
-            {
-                Sources = [.. Enumerable.Range(0, count).Select(i => new CloneSource(golden.VolumeName, golden.Id, $"clone{i}"))],
-                Linked = true,
-            }).Run(), after: () => { for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run(); }),
+            Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, Clone, after: Remove),
             Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
         ];
         if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
+        run.WarmUp(count > 1 ? 5 : 30, () => { Clone(); Remove(); });
         run.Measure(count > 1 ? run.Scale.Pick(11, 3, 1) : run.Scale.Pick(31, 11, 1), count > 1 ? 1 : 8, contenders);
         run.GoalFaster(goal, "`qemu-img create -b`");
+
+        void Clone() => store.Engine.Volumes.Clone(new CloneRequest
+        {
+            Sources = [.. Enumerable.Range(0, count).Select(i => new CloneSource(golden.VolumeName, golden.Id, $"clone{i}"))],
+            Linked = true,
+        }).Run();
+
+        void Remove()
+        {
+            for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run();
+        }
 
         void Delete()
         {

@@ -35,6 +35,17 @@ internal static class SessionRows
                 InPwsh("Get-VmSnapshot, second", Role.Aside, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'; $null = Get-VmSnapshot -Store '{run.File("store")}'"));
             run.GoalAtMost(0.050);
         }),
+        new("session/first-snapshot", "the first New-VmSnapshot of a session, 1 disk", run =>
+        {
+            var (pwsh, module) = Checkout();
+            string snapshot = $"$null = New-VmSnapshot vm (New-Guid).ToString('N').Insert(0, 's') -Store '{run.File("store")}'";
+            using (var store = new BenchStore(run.File("store"))) store.NewVm("vm", 1, 1 << 30);
+            run.Measure(run.Scale.Pick(9, 5, 1), 1,
+                InPwsh("New-VmSnapshot, first", Role.Ours, pwsh, snapshot, $"Import-Module '{module}'"),
+                InPwsh("New-VmSnapshot, second", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; {snapshot}"),
+                InPwsh("New-VmSnapshot, fifty-first", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; foreach ($i in 1..50) {{ {snapshot} }}"));
+            run.Note("there is no goal for it: it shows what a session pays once, for opening the store and for the runtime's compiler");
+        }),
         new("session/list", "listing 20,000 snapshots", run =>
         {
             var (pwsh, module) = Checkout();

@@ -6,6 +6,7 @@ namespace SnapshotTools.Benchmarks.Rows;
 internal static class SnapshotRows
 {
     private const long DiskBytes = 20L << 30;
+    private const int WarmUps = 30;
 
     private static readonly int[] DiskCounts = [1, 4, 16];
 
@@ -18,7 +19,8 @@ internal static class SnapshotRows
         store.NewVm("vm", disks, DiskBytes);
         var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
         var within = new PeerDisks(run.File("within"), disks, DiskBytes);
-        using var limit = new FsyncLimit(run.File("limit"), disks);
+        using var limit = new FsyncLimit(run.File("limit"), disks, flushesLayers: true);
+        run.WarmUp(WarmUps, () => store.Snapshot("vm"));
         run.Measure(run.Scale.Pick(31, 11, 1), 8,
             Contender.Timed("snapshot, durable", Role.Ours, () => store.Snapshot("vm")),
             Contender.Timed("qemu-img create -b, all disks at once", Role.Peer, overlays.CreateOverlays, after: overlays.DeleteOverlays),
@@ -37,9 +39,10 @@ internal static class SnapshotRows
         store.Snapshot("vm", "point");
         var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
         var within = new PeerDisks(run.File("within"), disks, DiskBytes);
-        using var limit = new FsyncLimit(run.File("limit"), disks);
+        using var limit = new FsyncLimit(run.File("limit"), disks, flushesLayers: false);
         overlays.CreateOverlays();
         within.TakeInternal("point");
+        run.WarmUp(WarmUps, () => store.Restore("vm", "point"));
         run.Measure(run.Scale.Pick(31, 11, 1), 8,
             Contender.Timed("restore, durable", Role.Ours, () => store.Restore("vm", "point")),
             Contender.Timed("rm; qemu-img create -b, all disks at once", Role.Peer, () => { overlays.DeleteOverlays(); overlays.CreateOverlays(); }),

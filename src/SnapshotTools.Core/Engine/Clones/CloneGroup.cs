@@ -11,6 +11,8 @@ namespace SnapshotTools.Core.Engine.Clones;
 internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSource> sources, bool linked, CopyPace pace)
 {
     private readonly List<Entry> _entries = [];
+    private readonly Dictionary<string, Origin> _origins = [];
+    private readonly Dictionary<long, SnapshotIdentity> _identities = [];
 
     private StoreCatalog Catalog => context.Catalog;
 
@@ -21,11 +23,11 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     public IReadOnlyCollection<LockKey> Locks()
     {
         var keys = new HashSet<LockKey>();
-        foreach (var source in sources)
+        foreach (var clones in sources.GroupBy(s => s.Volume))
         {
-            var volume = context.ResolveVolume(source.Volume);
+            var volume = context.ResolveVolume(clones.Key);
             keys.Add(LockKey.Volume(volume.Id));
-            if (source.Snapshot is null) keys.UnionWith(Catalog.Machines.AllAttachmentsOf(volume.Id).Select(a => LockKey.Vm(a.VmId)));
+            if (clones.Any(c => c.Snapshot is null)) keys.UnionWith(Catalog.Machines.AllAttachmentsOf(volume.Id).Select(a => LockKey.Vm(a.VmId)));
         }
         return keys;
     }
@@ -34,6 +36,8 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     public List<PlanStep> Plan()
     {
         _entries.Clear();
+        _origins.Clear();
+        _identities.Clear();
         if (sources.Count == 0) throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "No volume to clone is named.");
         if (pace.MaxBytesPerSecond is < 4096 || pace.MaxConcurrency is < 1)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "A copy cannot be slower than 4096 bytes a second, nor can fewer than one run at once.");
@@ -108,18 +112,35 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     }
 
     /// <summary>What was made.</summary>
-    public CloneResult Result() => context.Database.Read(() => new CloneResult(
-        [.. _entries.Select(e => context.ToModel(Catalog.Volumes.Get(e.VolumeId)))],
-        [.. _entries.Where(e => e.CopyOperationId is not null).Select(e => context.ToModel(Catalog.Operations.Get(e.CopyOperationId!.Value)))]));
+    public CloneResult Result() => context.Database.Read(() =>
+    {
+        var below = new Dictionary<long, List<LayerRow>>();
+        var volumes = Catalog.Volumes.Of(_entries, e => e.VolumeId);
+        var heads = Catalog.Layers.Of(volumes, v => v.HeadId);
+        return new CloneResult(
+            [.. volumes.Select((v, i) => context.ToModel(v, Catalog.Volumes.AttachedTo(v.Id), 0, [heads[i], .. Below(heads[i].ParentId!.Value)]))],
+            [.. _entries.Where(e => e.CopyOperationId is not null).Select(e => context.ToModel(Catalog.Operations.Get(e.CopyOperationId!.Value)))]);
+
+        List<LayerRow> Below(long id) => below.TryGetValue(id, out var chain) ? chain : below[id] = Catalog.Layers.Chain(id);
+    });
 
     private Entry Resolve(CloneSource source)
     {
-        var volume = context.ResolveVolume(source.Volume);
-        string name = Names.Validate(CloneNames.Of(source.Name, volume.Name, n => Catalog.Volumes.FindByName(n) is not null || IsPlanned(n)), "volume");
+        // Many clones of one thing are as usual as clones of many.
+        string key = $"{source.Volume}/{source.Snapshot}";
+        if (!_origins.TryGetValue(key, out var origin)) _origins.Add(key, origin = Find(source));
+        string name = Names.Validate(CloneNames.Of(source.Name, origin.Volume.Name, n => Catalog.Volumes.FindByName(n) is not null || IsPlanned(n)), "volume");
         if (IsPlanned(name))
             throw new SnapshotException(ErrorIds.NameExists, ErrorKind.InvalidInput, $"Two clones would have the name '{name}'. Give each its own, or a pattern with * for the source's name: -Name '*-copy'", name);
         if (Catalog.Volumes.FindByName(name) is { } other)
             throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"There is a volume '{other.Name}' already. Choose another name.", name);
+        return new Entry(origin.Volume, origin.Snapshot, origin.Base, origin.Freezes, name, source.Description);
+    }
+
+    /// <summary>What a clone is made of.</summary>
+    private Origin Find(CloneSource source)
+    {
+        var volume = context.ResolveVolume(source.Volume);
         VolumeSnapshotRow? snapshot = null;
         if (source.Snapshot is { } id)
             snapshot = Catalog.Snapshots.FindVolumeSnapshot(id) is { } row && row.VolumeId == volume.Id ? row
@@ -131,7 +152,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         bool freezes = snapshot is null;
         if (freezes && layer.ParentId is { } parentId && Catalog.Layers.Get(parentId) is var parent && parent.Size == layer.Size && !context.IsInRunningVm(volume.Id) && context.Storage.IsEmpty(layer.File))
             (layer, freezes) = (parent, false);
-        return new Entry(volume, snapshot, layer, freezes, name, source.Description);
+        return new Origin(volume, snapshot, layer, freezes);
     }
 
     private bool IsPlanned(string name) => _entries.Exists(e => string.Equals(e.Name, name, StringComparison.OrdinalIgnoreCase));
@@ -147,7 +168,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     private void Register(Entry entry, long operationId)
     {
         var source = entry.Base;
-        var snapshot = entry.Snapshot is null ? null : context.IdentityOf(entry.Snapshot);
+        var snapshot = entry.Snapshot is null ? null : IdentityOf(entry.Snapshot);
         long parentRow = source.Id;
         var parent = source.File;
         bool isDurable = entry.Freezes || source.State == LayerState.Frozen;   // what is frozen on the way is so before the clones are made
@@ -163,6 +184,9 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         entry.HeadRow = Catalog.Layers.InsertPending(operationId, null, parentRow, head, source.Size);
     }
 
+    private SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot) =>
+        _identities.TryGetValue(snapshot.Id, out var known) ? known : _identities[snapshot.Id] = context.IdentityOf(snapshot);
+
     private void Commit(Entry entry, long batch)
     {
         if (Catalog.Volumes.FindByName(entry.Name) is not null)
@@ -177,6 +201,9 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         Catalog.Layers.ForgetGarbage([context.Storage.PublishedLocation(entry.Name)]);   // of a volume that had the name before
         Catalog.Layers.SetUnpublished(entry.VolumeId);
     }
+
+    /// <summary>What some of the clones are made of; see <see cref="Entry"/>.</summary>
+    private sealed record Origin(VolumeRow Volume, VolumeSnapshotRow? Snapshot, LayerRow Base, bool Freezes);
 
     /// <summary>One clone.</summary>
     /// <param name="Source">The volume that it is made of.</param>

@@ -110,9 +110,10 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     {
         var rows = Catalog.Volumes.Of(_volumes, v => v.VolumeId);
         var frozen = Catalog.Layers.Of(rows, v => v.HeadId);
-        var snapshot = NewRow();
+        var configuration = Context.ConfigurationOf(_vm);
+        var snapshot = NewRow(configuration);
         var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
-        var identities = Context.IdentitiesOf(parts, Context.IdentityOf(snapshot));
+        var identities = Context.IdentitiesOf(parts, Context.IdentityOf(snapshot, configuration));
         var heads = new NewHeads(Context);
         for (int i = 0; i < rows.Count; i++) heads.Add(rows[i], frozen[i], identities[i]);
         return new Work(snapshot, parts, rows, frozen, heads);
@@ -132,10 +133,10 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Conflict, $"VM '{_vm.Name}' is not running, so there is no guest to freeze its file systems. A stopped VM's snapshot is consistent without.", _vm.Name);
     }
 
-    private VmSnapshotRow NewRow() => new(
+    private VmSnapshotRow NewRow(VmConfiguration configuration) => new(
         0, Guid.CreateVersion7(), _vm.Id, _vm.PresentId, _name, _createdAt, string.IsNullOrWhiteSpace(request.Description) ? null : request.Description,
         Json.Write(SnapshotTags.Validate(request.Tags)), request.ExpiresAt, request.Volumes.Count > 0 ? SnapshotScope.Named : request.Scope, SnapshotConsistency.Crash,
-        IsBackup: false, Pause: null, Memory: null, MemoryBytes: 0, Json.Write(Context.ConfigurationOf(_vm)));
+        IsBackup: false, Pause: null, Memory: null, MemoryBytes: 0, Json.Write(configuration));
 
     private List<AttachmentRow> VolumesInScope(VmRow row)
     {

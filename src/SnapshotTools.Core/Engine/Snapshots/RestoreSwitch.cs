@@ -10,6 +10,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
     private List<VolumeRow> _volumes = [];
     private List<LayerRow> _replaced = [];
     private NewHeads _heads = new(context);
+    private VmConfiguration? _configuration;
     private bool _isWhole;
     private string? _ofSnapshot, _variables, _own, _ofBackup;
 
@@ -28,7 +29,8 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         var layers = Catalog.Layers.Of(_parts, p => p.LayerId);
         Released = _replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
         _heads = new NewHeads(context);
-        var identities = context.IdentitiesOf(_parts, context.IdentityOf(choice.Snapshot));
+        _configuration = Json.Read<VmConfiguration>(choice.Snapshot.Configuration);
+        var identities = context.IdentitiesOf(_parts, context.IdentityOf(choice.Snapshot, _configuration));
         for (int i = 0; i < _parts.Count; i++)
             _heads.Add(_volumes[i], layers[i], _parts[i].VmSnapshotId == choice.Snapshot.Id ? identities[i] : context.IdentityOf(_parts[i]));
 
@@ -75,7 +77,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
             if (_isWhole)
             {
                 Catalog.Machines.SetPresent(choice.Vm.Id, choice.Snapshot.Id);
-                Catalog.Machines.SetConfiguration(choice.Vm.Id, Json.Read<VmConfiguration>(choice.Snapshot.Configuration));
+                Catalog.Machines.SetConfiguration(choice.Vm.Id, _configuration!);
             }
             if (newGeneration) Catalog.Machines.SetNewGeneration(choice.Vm.Id);
             Catalog.Machines.SetError(choice.Vm.Id, null, null);
