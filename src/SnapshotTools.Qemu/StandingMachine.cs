@@ -11,6 +11,8 @@ internal sealed class StandingMachine : IStandingMachine
 {
     private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(20);
 
+    private const string Mark = "snapshottools-ran";
+
     private readonly QemuMachine _machine;
     private readonly bool _wasRunning;
     private GuestGuard? _guard;
@@ -55,8 +57,9 @@ internal sealed class StandingMachine : IStandingMachine
 
     public void Keep()
     {
-        _guard?.Dispose();
-        _guard = null;
+        QemuCalls.Run(() => MarkAsync(_machine, _wasRunning));
+        EndGuard();
+        LiveSteps.Reached("the machine stands, and nobody sets it going");
     }
 
     public void End()
@@ -69,7 +72,40 @@ internal sealed class StandingMachine : IStandingMachine
     public void Dispose()
     {
         if (!_isEnding) QemuCalls.Run(SetGoingAsync);
-        Keep();
+        EndGuard();
+    }
+
+    /// <summary>Lets the guest of a machine go on that <see cref="Keep"/> left standing and that ran before.</summary>
+    /// <returns>False when it stands for another reason, or runs.</returns>
+    public static async Task<bool> GoOnAsync(QemuMachine machine)
+    {
+        if (await machine.QueryRunStateAsync().ConfigureAwait(false) != "postmigrate" || !await IsMarkedAsync(machine).ConfigureAwait(false)) return false;
+        await machine.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+        await MarkAsync(machine, false).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>QEMU itself remembers that its guest ran, as an object that does nothing: it is the only one who knows, should this session die.</summary>
+    private static async Task MarkAsync(QemuMachine machine, bool ran)
+    {
+        try
+        {
+            await machine.Monitor.ExecuteAsync(
+                ran ? "object-add" : "object-del", ran ? new() { ["qom-type"] = "throttle-group", ["id"] = Mark } : new() { ["id"] = Mark }, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (QmpException)
+        {
+            // It is marked already, or not at all.
+        }
+    }
+
+    private static async Task<bool> IsMarkedAsync(QemuMachine machine) =>
+        (await machine.Monitor.ExecuteAsync("qom-list", new() { ["path"] = "/objects" }, CancellationToken.None).ConfigureAwait(false)).ItemsOf().Any(o => o.TextOf("name") == Mark);
+
+    private void EndGuard()
+    {
+        _guard?.Dispose();
+        _guard = null;
     }
 
     private async Task SetGoingAsync()

@@ -101,6 +101,10 @@ public interface IRunningMachine : IDisposable
     /// <see cref="ErrorIds.NotEnoughSpace"/>; the guest runs on.</exception>
     IStandingMachine Suspend(string memoryFile, CancellationToken cancellation);
 
+    /// <summary>Lets a guest go on that ran until its memory was saved to end it, when the session died which did that after <see cref="IStandingMachine.Keep"/>.</summary>
+    /// <returns>False when the machine runs, or stands for another reason.</returns>
+    bool GoOnAfterSuspend();
+
     /// <summary>Freezes the guest's file systems through its agent; disposing the result thaws them, and so does a watchdog when this process dies.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ConsistencyNotAvailable"/>: no agent, or it refused.</exception>
     IDisposable FreezeFileSystems(TimeSpan limit, CancellationToken cancellation);

@@ -75,8 +75,32 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
             log?.Invoke($"Operation '{now.Kind} {now.Target}' was interrupted. It goes on: Resume-SnapshotOperation {now.Uid}");
             return;
         }
+        if (now.Kind == OperationKind.Restore && !GoesOn(now)) return;
         OperationRun.TakeBack(context, now, OperationState.Interrupted, $"Process {now.ProcessId} ended before the operation did.");
         log?.Invoke($"Operation '{now.Kind} {now.Target}' of {now.StartedAt:u} was interrupted; what it had not committed was taken back.");
+    }
+
+    /// <summary>
+    /// A restore that died between the saving of the present memory and its commit leaves the guest standing: nobody could set it going before
+    /// it was known that the memory is no snapshot's. False when another session talks to the machine, so that this is for a later opening.
+    /// </summary>
+    private bool GoesOn(OperationRow restore)
+    {
+        string name = restore.Target.Split('/')[0];
+        if (context.Catalog.Machines.FindByName(name) is not { FailedRestore: null } vm) return true;
+        using var mine = context.Locks.TryAcquire(LockKey.Vm(vm.Id));
+        if (mine is null) return true;  // an operation is at it, and does with the machine what it has to
+        try
+        {
+            using var machine = Power.PoweredMachines.FindMachine(context, vm);
+            if (machine?.GoOnAfterSuspend() == true) log?.Invoke($"The guest of VM '{name}' stood since its restore was interrupted, and goes on.");
+            return true;
+        }
+        catch (SnapshotException error)
+        {
+            log?.Invoke($"VM '{name}' could not be asked whether it stands since its restore was interrupted: {error.Message} If it is paused, let it go on: Resume-VmInstance {name}");
+            return error.ErrorId != ErrorIds.VmBusy;
+        }
     }
 
     /// <summary>Forgets layers that nothing lies on; merges copy data, and so are not for the opening of a store.</summary>
