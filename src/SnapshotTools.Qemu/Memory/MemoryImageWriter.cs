@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using SnapshotTools.IO;
 
@@ -9,10 +10,12 @@ namespace SnapshotTools.Qemu.Memory;
 /// Compresses a stream into the frames of a memory image. One thread reads, so that QEMU does not wait; others compress and write,
 /// and have the disk begin at once. Buffers are used again: fresh memory for each MiB took more time than compressing it.
 /// </summary>
-internal sealed class MemoryImageWriter(Stream source, IBlockFile target, Func<bool>? isAbandoned)
+internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target, Func<bool>? isAbandoned)
 {
     private const int PiecesAhead = 48;  // so many MiB may wait while QEMU already goes on
     private const int MaxThreads = 4;
+    private const int FewBytes = 128 << 10;
+    private const uint GatherMicroseconds = 250;    // in which QEMU fills a quarter of the pipe, and does not come to wait for room
     private static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(15);   // the guest may stand meanwhile
 
     private readonly Channel<Piece> _pieces = Channel.CreateBounded<Piece>(PiecesAhead);
@@ -56,7 +59,7 @@ internal sealed class MemoryImageWriter(Stream source, IBlockFile target, Func<b
         for (long number = 0; ; number++)
         {
             if (!_buffers.TryTake(out byte[]? buffer)) buffer = GC.AllocateUninitializedArray<byte>(ZstdFrame.MaxContent);
-            int count = source.ReadAtLeast(buffer, ZstdFrame.MaxContent, throwOnEndOfStream: false);
+            int count = Fill(buffer);
             if (count == 0) return bytes;
             if (!_pieces.Writer.WriteAsync(new Piece(number, buffer, count)).AsTask().Wait(StallLimit))
             {
@@ -66,6 +69,23 @@ internal sealed class MemoryImageWriter(Stream source, IBlockFile target, Func<b
             bytes += count;
             if (count < ZstdFrame.MaxContent) return bytes;
         }
+    }
+
+    /// <summary>
+    /// Reads until the buffer is full or the stream ends. QEMU 7.2 writes a background snapshot page by page; reading after each
+    /// would be a quarter of a million wake-ups for a GiB, on both sides. So what has come is read, and then left to gather for a moment.
+    /// </summary>
+    private int Fill(Span<byte> buffer)
+    {
+        int count = 0;
+        while (count < buffer.Length)
+        {
+            int some = source.Read(buffer[count..]);
+            if (some == 0) break;
+            count += some;
+            if (some < FewBytes && OperatingSystem.IsLinux()) _ = Sleep(GatherMicroseconds);
+        }
+        return count;
     }
 
     private void WriteAll()
@@ -116,4 +136,7 @@ internal sealed class MemoryImageWriter(Stream source, IBlockFile target, Func<b
             _failure = e;
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "usleep")]
+    private static partial int Sleep(uint microseconds);
 }
