@@ -67,7 +67,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
         await BlockJob.EndAbandonedAsync(machine).ConfigureAwait(false);
         var graph = await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false);
         var disks = heads.Select(h => new DiskHead(DeviceOf(graph, h.PresentHead), new ChainFile(h.NewHead, LayerFormat.Qcow2))).ToList();
-        return new LiveSwitch(machine, await DiskSwitch.PrepareAsync(machine, disks, cancellation, graph).ConfigureAwait(false), files);
+        return new LiveSwitch(machine, await DiskSwitch.PrepareAsync(machine, graph, disks, cancellation).ConfigureAwait(false), files);
     });
 
     public bool TryMerge(LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation) =>

@@ -36,14 +36,14 @@ public sealed class DiskSwitch : IAsyncDisposable
     public IEnumerable<string> NewPaths => _steps.Select(s => s.NewPath);
 
     /// <summary>Opens the new heads beside the running disks. What an earlier session opened and left is closed first.</summary>
-    /// <param name="machine">The machine.</param>
-    /// <param name="heads">The new heads.</param>
-    /// <param name="cancellation">Gives up.</param>
-    /// <param name="graph">What QEMU has open, where that was asked just now: with many layers the answer takes milliseconds in which the guest stands.</param>
     /// <exception cref="QmpException">QEMU cannot open one of them; none stays open.</exception>
-    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default, BlockGraph? graph = null)
+    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default) =>
+        await PrepareAsync(machine, await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false), heads, cancellation).ConfigureAwait(false);
+
+    /// <summary>The same for who has asked just now what QEMU has open: with many layers the answer takes milliseconds in which the guest stands.</summary>
+    /// <exception cref="QmpException">QEMU cannot open one of the heads; none stays open.</exception>
+    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, BlockGraph graph, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default)
     {
-        graph ??= await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false);
         await CloseLeftoversAsync(machine, graph, cancellation).ConfigureAwait(false);
         var prepared = new DiskSwitch(machine);
         try
