@@ -1,6 +1,3 @@
-using SnapshotTools.Core.Engine;
-using SnapshotTools.Embedded;
-
 namespace SnapshotTools.Core.Tests;
 
 /// <summary>Clones of volumes: usable at once, of one instant, filled behind, and independent in the end.</summary>
@@ -54,26 +51,6 @@ public sealed class CloneTests : IDisposable
         _store.AssertClean(layers: 2);
         Engine.Volumes.Remove("data", false).Run();
         Assert.Equal(used, _store.Hash("data-copy"));
-    }
-
-    [Fact]
-    public async Task Waiting_for_a_copy_ends_when_its_volumes_are_free_again()
-    {
-        _store.NewVolume("data");
-        var copy = Assert.Single(Clone(linked: false, new CloneSource("data")).Copies);
-        Engine.Operations.Run([copy.Id]);
-        var context = Engine.Context;
-        // As a worker does that has said that the copy is complete, and still lets the source's layer go.
-        var worker = context.Locks.TryAcquire(LockKey.Operation(context.Catalog.Operations.FindById(copy.Id)!.Id));
-        Assert.NotNull(worker);
-
-        Assert.Equal(OperationState.Completed, Engine.Operations.Wait(copy.Id, TimeSpan.Zero).State);
-        using var other = EmbeddedStore.Open(_store.Directory);
-        var waiting = Task.Run(() => other.Operations.Wait(copy.Id, TimeSpan.FromMinutes(2)));
-        await Task.Delay(500);
-        Assert.False(waiting.IsCompleted);
-        worker.Dispose();
-        Assert.Equal(OperationState.Completed, (await waiting).State);
     }
 
     [Fact]

@@ -1,0 +1,30 @@
+using SnapshotTools.Core.Engine;
+using SnapshotTools.Embedded;
+
+namespace SnapshotTools.Core.Tests;
+
+/// <summary>When waiting for an operation ends.</summary>
+public class OperationWaitTests
+{
+    [Fact]
+    public async Task Waiting_for_a_copy_ends_when_its_volumes_are_free_again()
+    {
+        using var store = new TestStore();
+        store.NewVolume("data");
+        var operations = store.Engine.Operations;
+        var copy = Assert.Single(store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data")] }).Run().Copies);
+        operations.Run([copy.Id]);
+        var context = store.Engine.Context;
+        // As a worker does that has said that the copy is complete, and still lets the source's layer go.
+        var worker = context.Locks.TryAcquire(LockKey.Operation(context.Catalog.Operations.FindById(copy.Id)!.Id));
+        Assert.NotNull(worker);
+
+        Assert.Equal(OperationState.Completed, operations.Wait(copy.Id, TimeSpan.Zero).State);
+        using var other = EmbeddedStore.Open(store.Directory);
+        var waiting = Task.Run(() => other.Operations.Wait(copy.Id, TimeSpan.FromMinutes(2)));
+        await Task.Delay(500);
+        Assert.False(waiting.IsCompleted);
+        worker.Dispose();
+        Assert.Equal(OperationState.Completed, (await waiting).State);
+    }
+}
