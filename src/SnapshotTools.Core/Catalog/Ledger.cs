@@ -41,8 +41,8 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
             if (!whole && !IsBehind) return;
             using var mine = Wait();
             if (mine is null) return;
-            var changed = database.Query("SELECT tab, key, version FROM unwritten", r => (Table: r.GetString(0), Key: r.GetString(1), Version: r.GetInt64(2)));
-            if (whole || files.Stat(path) is null || !Append(changed.ConvertAll(c => (c.Table, c.Key)))) WriteWhole();
+            var changed = database.Query("SELECT tab, key, version FROM unwritten", r => new Change(r.GetString(0), r.GetString(1), r.GetInt64(2)));
+            if (whole || files.Stat(path) is null || !Append(changed)) WriteWhole();
             database.Write(() =>
             {
                 foreach (var (table, key, version) in changed) database.Execute("DELETE FROM unwritten WHERE tab = ?1 AND key = ?2 AND version = ?3", table, key, version);
@@ -68,9 +68,9 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
         length > BytesPerRow * LedgerTables.All.Sum(t => database.Number($"SELECT count(*) FROM {t.Name}"));
 
     /// <returns>False when it is time to write the ledger anew.</returns>
-    private bool Append(List<(string Table, string Key)> changed)
+    private bool Append(List<Change> changed)
     {
-        var lines = changed.SelectMany(c => LedgerFile.Line(RowOf(c.Table, c.Key))).ToArray();
+        byte[] lines = database.Read(() => Lines(changed.GroupBy(c => c.Table).SelectMany(t => RowsOf(t.Key, [.. t.Select(c => c.Key)]))));
         using var file = files.Open(path, FileOpenMode.ReadWrite);
         long end = file.Length;
         byte[] last = new byte[1];
@@ -84,7 +84,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
 
     private void WriteWhole()
     {
-        var lines = database.Read(() => LedgerTables.All.SelectMany(t => RowsOf(t.Name, t.Key)).SelectMany(LedgerFile.Line).ToArray());
+        byte[] lines = database.Read(() => Lines(LedgerTables.All.SelectMany(t => Rows(t.Name, t.Key))));
         string making = path + ".new";
         if (files.Stat(making) is not null) files.Delete(making);
         using (var file = files.Create(making))
@@ -96,16 +96,24 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
         files.SyncDirectory(Path.GetDirectoryName(path)!);
     }
 
-    private LedgerRow RowOf(string table, string key)
+    private static byte[] Lines(IEnumerable<LedgerRow> rows)
     {
-        string expression = LedgerTables.All.First(t => t.Name == table).Key;
-        return database.Query($"SELECT * FROM {table} t WHERE {LedgerTables.KeyOf(expression, "t")} = {(expression.Contains("||", StringComparison.Ordinal) ? "?1" : "CAST(?1 AS INTEGER)")}", r => new LedgerRow(table, key, ValuesOf(table, r)), key).FirstOrDefault()
-            ?? new LedgerRow(table, key, null);
+        using var all = new MemoryStream();
+        foreach (var row in rows) all.Write(LedgerFile.Line(row));
+        return all.ToArray();
     }
 
-    private List<LedgerRow> RowsOf(string table, string key) =>
-        database.Query($"SELECT {LedgerTables.KeyOf(key, "t")} AS ledger_key, t.* FROM {table} t", r =>
-            new LedgerRow(table, r.GetString(0), ValuesOf(table, r)));
+    /// <summary>The rows of a table that have these keys, and those that are gone.</summary>
+    private IEnumerable<LedgerRow> RowsOf(string table, string[] keys)
+    {
+        string expression = LedgerTables.All.First(t => t.Name == table).Key;
+        string key = expression.Contains("||", StringComparison.Ordinal) ? "value" : "CAST(value AS INTEGER)";
+        var found = Rows(table, expression, $" WHERE {LedgerTables.KeyOf(expression, "t")} IN (SELECT {key} FROM json_each(?1))", Json.Write(keys)).ToDictionary(r => r.Key);
+        return keys.Select(k => found.TryGetValue(k, out var row) ? row : new LedgerRow(table, k, null));
+    }
+
+    private List<LedgerRow> Rows(string table, string expression, string condition = "", params ReadOnlySpan<object?> values) =>
+        database.Query($"SELECT {LedgerTables.KeyOf(expression, "t")} AS ledger_key, t.* FROM {table} t{condition}", r => new LedgerRow(table, r.GetString(0), ValuesOf(table, r)), values);
 
     /// <summary>A layer that is not committed yet is nobody's.</summary>
     private static Dictionary<string, object?>? ValuesOf(string table, RowReader r)
@@ -115,4 +123,7 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
             if (r.Name(i) is not "ledger_key" and var name) values[name] = r.Value(i);
         return table == "layer" && values["state"] is 0L ? null : values;
     }
+
+    /// <summary>A row that changed.</summary>
+    private sealed record Change(string Table, string Key, long Version);
 }
