@@ -6,8 +6,8 @@ namespace SnapshotTools.Embedded;
 /// <summary>New layers, durable when they are made.</summary>
 internal sealed partial class LayerStorage
 {
-    // Making the files is work for the processors, and then several can wait for the disk at once. With 16 disks, four threads were done in half
-    // of the time of one, and eight were not faster; with four, two.
+    // Making the files is work for the processors, and then several can wait for the disk at once. At best, files and 32 flushes of 16 disks took
+    // one thread 1.5 ms, two 1.4, four 1.2 and eight 1.1; with one disk a second thread made it longer.
     private const int LayersPerThread = 3, MostThreads = 4;
     private const int MostOpenFiles = 64;
 
