@@ -24,7 +24,7 @@ internal static class CloneRows
             Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
         ];
         if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
-        run.WarmUp(count > 1 ? 5 : 30, () => { Clone(); Remove(); });
+        run.WarmUp(count > 1 ? 10 : 100, () => { Clone(); Remove(); });
         run.Measure(count > 1 ? run.Scale.Pick(11, 3, 1) : run.Scale.Pick(31, 11, 1), count > 1 ? 1 : 8, contenders);
         run.GoalFaster(goal, "`qemu-img create -b`");
 

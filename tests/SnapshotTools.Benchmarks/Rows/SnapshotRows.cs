@@ -6,7 +6,7 @@ namespace SnapshotTools.Benchmarks.Rows;
 internal static class SnapshotRows
 {
     private const long DiskBytes = 20L << 30;
-    private const int WarmUps = 30;
+    private const int WarmUps = 100;
 
     private static readonly int[] DiskCounts = [1, 4, 16];
 
