@@ -21,7 +21,7 @@ internal static class LiveRows
         using var guest = new BenchGuest(run.Folder, count, MemoryMiB);
         Ready(guest.View);
         using var virsh = VirshGuest.TryStart(run, count, MemoryMiB, Ready, out string? noVirsh);
-        int rounds = run.Scale.Pick(15, 7, 1);
+        int rounds = run.Scale.Pick(15, 3, 1);
         if (virsh is null) run.NotRun($"{Virsh}: {noVirsh}");
         else BesideVirsh(run, rounds, guest, virsh);
         var gaps = new Dictionary<string, List<double>>();

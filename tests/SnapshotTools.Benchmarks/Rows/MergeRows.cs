@@ -12,7 +12,7 @@ internal static class MergeRows
     public static IEnumerable<Row> All =>
     [
         new("remove/down", "remove a snapshot, 1 GiB changed since: merged down", run => Merge(run, down: true)),
-        new("remove/up", "remove a snapshot, 1 GiB changed before: merged up", run => Merge(run, down: false)),
+        new("remove/up", "remove a snapshot, 1 GiB changed before: merged up", run => Merge(run, down: false)) { IsQuick = false },
     ];
 
     private static void Merge(RowRun run, bool down)

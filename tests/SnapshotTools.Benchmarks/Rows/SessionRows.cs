@@ -16,7 +16,7 @@ internal static class SessionRows
         {
             var (pwsh, module) = Checkout();
             string empty = MakeEmptyModule(run.File("Empty"));
-            run.Measure(run.Scale.Pick(9, 5, 1), 1,
+            run.Measure(run.Scale.Pick(9, 3, 1), 1,
                 InPwsh("Import-Module SnapshotTools", Role.Ours, pwsh, $"Import-Module '{module}'", ""),
                 InPwsh("Import-Module of a binary module with nothing in it", Role.Reference, pwsh, $"Import-Module '{empty}'", ""));
             double more = run.Best(Role.Ours) - run.Best(Role.Reference);
@@ -30,7 +30,7 @@ internal static class SessionRows
                 store.NewVm("vm", 2, 1 << 30);
                 for (int i = 0; i < 5; i++) store.Snapshot("vm");
             }
-            run.Measure(run.Scale.Pick(9, 5, 1), 1,
+            run.Measure(run.Scale.Pick(9, 3, 1), 1,
                 InPwsh("Get-VmSnapshot, first", Role.Ours, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'"),
                 InPwsh("Get-VmSnapshot, second", Role.Aside, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'; $null = Get-VmSnapshot -Store '{run.File("store")}'"));
             run.GoalAtMost(0.050);
@@ -40,12 +40,12 @@ internal static class SessionRows
             var (pwsh, module) = Checkout();
             string snapshot = $"$null = New-VmSnapshot vm (New-Guid).ToString('N').Insert(0, 's') -Store '{run.File("store")}'";
             using (var store = new BenchStore(run.File("store"))) store.NewVm("vm", 1, 1 << 30);
-            run.Measure(run.Scale.Pick(9, 5, 1), 1,
+            run.Measure(run.Scale.Pick(9, 3, 1), 1,
                 InPwsh("New-VmSnapshot, first", Role.Ours, pwsh, snapshot, $"Import-Module '{module}'"),
                 InPwsh("New-VmSnapshot, second", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; {snapshot}"),
                 InPwsh("New-VmSnapshot, fifty-first", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; foreach ($i in 1..50) {{ {snapshot} }}"));
             run.Note("there is no goal for it: it shows what a session pays once, for opening the store and for the runtime's compiler");
-        }),
+        }) { IsQuick = false },
         new("session/list", "listing 20,000 snapshots", run =>
         {
             var (pwsh, module) = Checkout();
