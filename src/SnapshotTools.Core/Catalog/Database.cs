@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.Data.Sqlite;
 using SnapshotTools.IO;
 
 namespace SnapshotTools.Core.Catalog;
@@ -13,9 +12,10 @@ internal sealed class Database : IDisposable
     private const int BusyTimeoutMilliseconds = 30_000;
     private const int NoRoomForSharedMemory = 4874;   // SQLITE_IOERR_SHMSIZE: the file beside the journal that processes share cannot grow
 
-    private readonly SqliteConnection _connection;
+    private readonly string _path;
+    private readonly Connection _connection;
+    private readonly nint _handle;
     private readonly Dictionary<string, Statement> _statements = [];
-    private nint _handle;
     private bool _inTransaction;
     private bool _isRelaxed;
 
@@ -25,37 +25,35 @@ internal sealed class Database : IDisposable
     /// <summary>The statements that were run so far; for tests of how their cost grows.</summary>
     internal IReadOnlyCollection<string> Statements => _statements.Keys;
 
-    private Database(SqliteConnection connection) => _connection = connection;
+    private Database(string path)
+    {
+        _path = path;
+        _connection = Connection.Open(path);
+        _handle = _connection.DangerousGetHandle();   // the connection is kept as long as this
+    }
 
     /// <summary>Opens the catalog file, or makes it when <paramref name="create"/> says so, and brings its schema up to date.</summary>
     public static Database Open(IFileSystem files, string path, bool create)
     {
-        NativeSqlite.EnsureReady();
         // The file is ours from its first instant; SQLite gives its WAL the same mode.
         if (create) files.Create(path).Dispose();
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder
-        {
-            DataSource = path,
-            Mode = SqliteOpenMode.ReadWrite,
-            Pooling = false,
-            DefaultTimeout = BusyTimeoutMilliseconds / 1000,
-        }.ToString());
-        var database = new Database(connection);
+        Database database;
         try
         {
-            connection.Open();
-            database._handle = connection.Handle!.DangerousGetHandle();   // the connection is kept as long as this
+            database = new Database(path);
+        }
+        catch (SqliteFailure failure)
+        {
+            throw Translate(failure, path);
+        }
+        try
+        {
             database.Pragma(string.Create(CultureInfo.InvariantCulture, $"busy_timeout={BusyTimeoutMilliseconds}"));
             if (create) database.Pragma("journal_mode=WAL");
             database.Pragma("synchronous=FULL");
             database.Pragma("foreign_keys=ON");
             Schema.BringUpToDate(database, path);
             return database;
-        }
-        catch (SqliteException error)
-        {
-            database.Dispose();
-            throw Translate(error, error.SqliteExtendedErrorCode, path);
         }
         catch
         {
@@ -152,7 +150,7 @@ internal sealed class Database : IDisposable
     }
 
     /// <summary>The number in the first column of the first row, or 0 when there is none.</summary>
-    public long Number(string sql, params ReadOnlySpan<object?> values) => Query(sql, static r => (long?)r.GetInt64(0), values) is [{ } number, ..] ? number : 0;
+    public long Number(string sql, params ReadOnlySpan<object?> values) => Query(sql, static r => r.Value(0), values) is [long number, ..] ? number : 0;
 
     /// <summary>The text in the first column of the first row; null when there is none.</summary>
     public string? Text(string sql, params ReadOnlySpan<object?> values) => Query(sql, static r => r.Text(0), values).FirstOrDefault();
@@ -252,16 +250,16 @@ internal sealed class Database : IDisposable
         }
     }
 
-    private SnapshotException Translate(SqliteFailure failure) => Translate(failure, failure.Code, _connection.DataSource);
+    private SnapshotException Translate(SqliteFailure failure) => Translate(failure, _path);
 
-    private static SnapshotException Translate(Exception error, int code, string path) => (code & 0xff) switch
+    private static SnapshotException Translate(SqliteFailure error, string path) => (error.Code & 0xff) switch
     {
         5 or 6 => new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,   // SQLITE_BUSY, SQLITE_LOCKED
             $"The catalog '{path}' was locked by another process for more than {BusyTimeoutMilliseconds / 1000} seconds. Try again.", path, cause: error),
         11 or 26 => new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,   // SQLITE_CORRUPT, SQLITE_NOTADB
             $"The catalog '{path}' is damaged ({error.Message}). The layers are not affected. Rebuild it: Repair-SnapshotStore", path, cause: error),
-        13 or 10 when code is 13 or NoRoomForSharedMemory => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL, SQLITE_IOERR
+        13 or 10 when error.Code is 13 or NoRoomForSharedMemory => new SnapshotException(ErrorIds.NotEnoughSpace, ErrorKind.NoSpace,   // SQLITE_FULL, SQLITE_IOERR
             $"There is no space left for the catalog '{path}'. Nothing was changed. Free some space and try again.", path, cause: error),
-        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {code}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
+        _ => new SnapshotException(ErrorIds.StoreIoFailed, ErrorKind.Failed, $"The catalog '{path}' cannot be read or written: {error.Message.TrimEnd('.')} (SQLite code {error.Code}). See to the disk, then run Test-SnapshotStore.", path, cause: error),
     };
 }

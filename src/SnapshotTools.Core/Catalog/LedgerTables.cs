@@ -3,26 +3,31 @@ using System.Text;
 
 namespace SnapshotTools.Core.Catalog;
 
+/// <summary>A table that the ledger repeats.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Key">The expression that names a row of it; {0} stands for the row.</param>
+internal sealed record LedgerTable(string Name, string Key);
+
 /// <summary>The tables whose rows the ledger repeats: all that cannot be found out again from anything else.</summary>
 internal static class LedgerTables
 {
     /// <summary>The tables of the first version of the ledger, each before those that refer to it, with what names a row of it.</summary>
-    public static readonly IReadOnlyList<(string Name, string Key)> First =
+    public static readonly IReadOnlyList<LedgerTable> First =
     [
-        ("store", "{0}.id"),
-        ("vm", "{0}.id"),
-        ("volume", "{0}.id"),
-        ("layer", "{0}.id"),
-        ("attachment", "{0}.vm_id || ':' || {0}.volume_id"),
-        ("vm_snapshot", "{0}.id"),
-        ("volume_snapshot", "{0}.id"),
+        new("store", "{0}.id"),
+        new("vm", "{0}.id"),
+        new("volume", "{0}.id"),
+        new("layer", "{0}.id"),
+        new("attachment", "{0}.vm_id || ':' || {0}.volume_id"),
+        new("vm_snapshot", "{0}.id"),
+        new("volume_snapshot", "{0}.id"),
     ];
 
     /// <summary>Those that came later.</summary>
-    public static readonly IReadOnlyList<(string Name, string Key)> Second = [("firmware", "{0}.rowid"), ("connected", "{0}.vm_id")];
+    public static readonly IReadOnlyList<LedgerTable> Second = [new("firmware", "{0}.rowid"), new("connected", "{0}.vm_id")];
 
     /// <summary>All tables, each before those that refer to it.</summary>
-    public static readonly IReadOnlyList<(string Name, string Key)> All = [.. First, .. Second];
+    public static readonly IReadOnlyList<LedgerTable> All = [.. First, .. Second];
 
     /// <summary>The table where triggers note the rows that changed.</summary>
     public const string Unwritten = "CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;\n";
@@ -31,7 +36,7 @@ internal static class LedgerTables
     public static string KeyOf(string key, string alias) => string.Format(CultureInfo.InvariantCulture, key, alias);
 
     /// <summary>Triggers that note which rows changed, in the transaction that changes them, so that no command has to think of it.</summary>
-    public static string Triggers(IEnumerable<(string Name, string Key)> tables)
+    public static string Triggers(IEnumerable<LedgerTable> tables)
     {
         var sql = new StringBuilder();
         foreach (var (name, key) in tables)

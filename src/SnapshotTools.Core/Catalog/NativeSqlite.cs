@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using SQLitePCL;
 
 namespace SnapshotTools.Core.Catalog;
 
@@ -22,16 +21,13 @@ internal static class NativeSqlite
 
     private static bool Initialize()
     {
-        NativeLibrary.SetDllImportResolver(typeof(SQLite3Provider_e_sqlite3).Assembly, Resolve);
-        NativeLibrary.SetDllImportResolver(typeof(NativeSqlite).Assembly, Resolve);   // for Sqlite3
-        raw.SetProvider(new SQLite3Provider_e_sqlite3());
-        raw.FreezeProvider();
+        NativeLibrary.SetDllImportResolver(typeof(Sqlite3).Assembly, Resolve);
         return true;
     }
 
     private static IntPtr Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
     {
-        if (name != "e_sqlite3") return IntPtr.Zero;
+        if (name != Sqlite3.Library) return IntPtr.Zero;
         string? chosen = Environment.GetEnvironmentVariable("SNAPSHOTTOOLS_SQLITE");
         if (!string.IsNullOrEmpty(chosen)) return NativeLibrary.Load(chosen);
         foreach (string candidate in SystemNames)

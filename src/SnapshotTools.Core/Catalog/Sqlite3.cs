@@ -2,11 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace SnapshotTools.Core.Catalog;
 
-/// <summary>The calls to SQLite that every statement needs, with nothing between; see <see cref="NativeSqlite"/> for the library.</summary>
+/// <summary>The calls to SQLite that the catalog needs, with nothing between; see <see cref="NativeSqlite"/> for the library.</summary>
 internal static unsafe partial class Sqlite3
 {
     public const int Ok = 0, Row = 100, Done = 101;
     public const int IntegerType = 1, NullType = 5;
+
+    /// <summary>For open: to read and write a file that is there.</summary>
+    public const int ReadWrite = 2;
 
     /// <summary>For prepare: the statement is going to be used often.</summary>
     public const uint Persistent = 1;
@@ -14,7 +17,13 @@ internal static unsafe partial class Sqlite3
     /// <summary>For what is bound: SQLite takes a copy of it.</summary>
     public const nint Transient = -1;
 
-    private const string Library = "e_sqlite3";
+    public const string Library = "e_sqlite3";
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_open_v2")]
+    public static partial int Open(byte* path, out nint database, int flags, byte* system);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_close_v2")]
+    public static partial int CloseConnection(nint database);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_prepare_v3")]
     public static partial int Prepare(nint database, byte* sql, int count, uint flags, out nint statement, out byte* rest);

@@ -24,7 +24,7 @@ internal sealed unsafe class Statement : IDisposable
     {
         byte[] text = Encoding.UTF8.GetBytes(sql);
         int end = 0;
-        return PrepareNext(database, text, ref end, Sqlite3.Persistent) is { } statement && text.AsSpan(end).Trim(" ;\n"u8).IsEmpty ? statement
+        return PrepareNext(database, text, ref end, Sqlite3.Persistent) is { } statement && IsBlank(text.AsSpan(end)) ? statement
             : throw new ArgumentException($"Not one statement: {sql}", nameof(sql));
     }
 
@@ -65,6 +65,13 @@ internal sealed unsafe class Statement : IDisposable
     {
         _ = Sqlite3.Close(_handle);
         _handle = 0;
+    }
+
+    private static bool IsBlank(ReadOnlySpan<byte> text)
+    {
+        foreach (byte letter in text)
+            if (letter is not ((byte)' ' or (byte)';' or (byte)'\n')) return false;
+        return true;
     }
 
     private static Statement? PrepareNext(nint database, byte[] text, ref int start, uint flags = 0)

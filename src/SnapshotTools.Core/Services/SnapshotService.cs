@@ -145,7 +145,7 @@ public sealed class SnapshotService
         public Dictionary<long, VmRow> Vms { get; }
 
         public VmSnapshot ToModel(VmSnapshotRow row) =>
-            _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id ? _byId.GetValueOrDefault(id) : null, PartsOf(row), TagsOf(row.Tags));
+            _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id && _byId.TryGetValue(id, out var parent) ? parent : null, PartsOf(row), TagsOf(row.Tags));
 
         private VolumeSnapshot[] PartsOf(VmSnapshotRow row)
         {

@@ -1,5 +1,6 @@
-using Microsoft.Data.Sqlite;
+using System.Globalization;
 using SnapshotTools.Core;
+using SnapshotTools.Core.Catalog;
 using SnapshotTools.Embedded;
 
 namespace SnapshotTools.Benchmarks.Harness;
@@ -58,36 +59,28 @@ internal sealed class BenchStore : IDisposable
         NewVm("other", 1, 1 << 30, 4096);
         Snapshot("other", "template");
         Engine.Dispose();
-        using (var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = Path.Combine(Directory, "catalog.sqlite"), Pooling = false }.ToString()))
-        {
-            connection.Open();
-            using var command = connection.CreateCommand();
-            command.CommandText = OthersSql;
-            command.Parameters.AddWithValue("$vms", vms);
-            command.Parameters.AddWithValue("$snapshots", snapshotsEach);
-            command.ExecuteNonQuery();
-        }
+        using (var connection = Connection.Open(Path.Combine(Directory, "catalog.sqlite"))) Statement.RunAll(connection.DangerousGetHandle(), OthersSql(vms, snapshotsEach));
         Engine = EmbeddedStore.Open(Directory);
     }
 
     public void Dispose() => Engine.Dispose();
 
     // Every row is a copy of the template's, with an id of its own. Row ids are spaced so that they can be computed.
-    private const string OthersSql =
-        """
+    private static string OthersSql(int vms, int snapshots) => string.Create(CultureInfo.InvariantCulture,
+        $"""
         BEGIN;
-        CREATE TEMP TABLE n AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $vms) SELECT i FROM c;
-        CREATE TEMP TABLE k AS WITH RECURSIVE c(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM c WHERE j < $snapshots) SELECT j FROM c;
+        CREATE TEMP TABLE n AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {vms}) SELECT i FROM c;
+        CREATE TEMP TABLE k AS WITH RECURSIVE c(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM c WHERE j < {snapshots}) SELECT j FROM c;
         CREATE TEMP TABLE t AS SELECT m.id AS vm, m.present_id AS snap, v.id AS vol, v.head_id AS head FROM vm m JOIN attachment a ON a.vm_id = m.id JOIN volume v ON v.id = a.volume_id WHERE m.name = 'other';
         INSERT INTO volume(id, uid, name, size, cluster_size, head_id, present_id, created_at)
-          SELECT 1000000 + i, lower(hex(randomblob(16))), 'many-' || i, size, cluster_size, 1000000000 + i, 1000000000 + i * 1000 + $snapshots, created_at FROM volume, n WHERE id = (SELECT vol FROM t);
+          SELECT 1000000 + i, lower(hex(randomblob(16))), 'many-' || i, size, cluster_size, 1000000000 + i, 1000000000 + i * 1000 + {snapshots}, created_at FROM volume, n WHERE id = (SELECT vol FROM t);
         INSERT INTO layer(id, uid, volume_id, parent_id, location, format, external, state, size, allocated, length, modified_at, created_at)
           SELECT 2000000000 + i * 1000 + j, lower(hex(randomblob(16))), 1000000 + i, CASE j WHEN 1 THEN NULL ELSE 2000000000 + i * 1000 + j - 1 END, 'layers/none-' || i || '-' || j || '.qcow2',
             l.format, l.external, 2, l.size, 196616, 262144, l.created_at, l.created_at FROM layer l, n, k WHERE l.id = (SELECT head FROM t) ORDER BY i, j;
         INSERT INTO layer(id, uid, volume_id, parent_id, location, format, external, state, size, created_at)
-          SELECT 1000000000 + i, lower(hex(randomblob(16))), 1000000 + i, 2000000000 + i * 1000 + $snapshots, 'layers/none-' || i || '.qcow2', l.format, l.external, 1, l.size, l.created_at FROM layer l, n WHERE l.id = (SELECT head FROM t);
+          SELECT 1000000000 + i, lower(hex(randomblob(16))), 1000000 + i, 2000000000 + i * 1000 + {snapshots}, 'layers/none-' || i || '.qcow2', l.format, l.external, 1, l.size, l.created_at FROM layer l, n WHERE l.id = (SELECT head FROM t);
         INSERT INTO vm(id, uid, name, processors, memory, adapters, boot, description, present_id, created_at)
-          SELECT 1000000 + i, lower(hex(randomblob(16))), 'many-' || i, processors, memory, adapters, boot, description, 1000000000 + i * 1000 + $snapshots, created_at FROM vm, n WHERE id = (SELECT vm FROM t);
+          SELECT 1000000 + i, lower(hex(randomblob(16))), 'many-' || i, processors, memory, adapters, boot, description, 1000000000 + i * 1000 + {snapshots}, created_at FROM vm, n WHERE id = (SELECT vm FROM t);
         INSERT INTO attachment(vm_id, volume_id, position, bus, boot, shared)
           SELECT 1000000 + i, 1000000 + i, a.position, a.bus, a.boot, a.shared FROM attachment a, n WHERE a.vm_id = (SELECT vm FROM t);
         INSERT INTO vm_snapshot(id, uid, vm_id, parent_id, name, created_at, description, tags, scope, consistency, configuration)
@@ -96,5 +89,5 @@ internal sealed class BenchStore : IDisposable
         INSERT INTO volume_snapshot(id, uid, volume_id, parent_id, vm_snapshot_id, position, name, created_at, layer_id)
           SELECT 1000000000 + i * 1000 + j, lower(hex(randomblob(16))), 1000000 + i, CASE j WHEN 1 THEN NULL ELSE 1000000000 + i * 1000 + j - 1 END, 1000000000 + i * 1000 + j, 0, 'snap-' || j, (SELECT created_at FROM vm_snapshot LIMIT 1), 2000000000 + i * 1000 + j FROM n, k;
         COMMIT;
-        """;
+        """);
 }

@@ -22,8 +22,8 @@ public sealed class LoaderTests(PwshSession session) : IClassFixture<PwshSession
     public void Works_beside_another_version_of_a_library(string version)
     {
         using var bare = new BareSession();
-        string other = bare.File("Microsoft.Data.Sqlite.dll");
-        SaveEmptyLibrary("Microsoft.Data.Sqlite", version, other);
+        string other = bare.File("SnapshotTools.IO.dll");
+        SaveEmptyLibrary("SnapshotTools.IO", version, other);
 
         var result = bare.Run($"""
             {Contexts}
@@ -31,10 +31,10 @@ public sealed class LoaderTests(PwshSession session) : IClassFixture<PwshSession
             Import-Module '{Repository.Module}'
             $null = Initialize-SnapshotStore
             $null = Get-VmInstance
-            Get-Loaded Microsoft.Data.Sqlite
+            Get-Loaded SnapshotTools.IO
             """).Succeeded();
 
-        Assert.Equivalent(new[] { "6.0.7.0 in SnapshotTools", $"{version} in Default" }, result.Output.Select(o => o.ToString()), strict: true);
+        Assert.Equivalent(new[] { "0.1.0.0 in SnapshotTools", $"{version} in Default" }, result.Output.Select(o => o.ToString()), strict: true);
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.Data.Sqlite;
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Embedded;
 
@@ -58,7 +57,7 @@ public sealed class MigrationTests : IDisposable
     public void A_catalog_of_a_later_version_is_refused_and_left_as_it_is()
     {
         string store = _scenario.Copy(), catalog = Path.Combine(store, "catalog.sqlite");
-        Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={Schema.Version + 1}; PRAGMA wal_checkpoint(TRUNCATE)"));
+        StoreScenario.Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={Schema.Version + 1}; PRAGMA wal_checkpoint(TRUNCATE)"));
         byte[] before = File.ReadAllBytes(catalog);
 
         Assert.Equal(ErrorIds.CatalogTooNew, Assert.Throws<SnapshotException>(() => EmbeddedStore.Open(store).Dispose()).ErrorId);
@@ -68,19 +67,10 @@ public sealed class MigrationTests : IDisposable
     private static void Downgrade(string catalog, int version)
     {
         Assert.Equal(Schema.Version - 1, Backwards.Length);
-        for (int from = Schema.Version; from > version; from--) Execute(catalog, Backwards[from - 2]);
-        Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={version}"));
+        for (int from = Schema.Version; from > version; from--) StoreScenario.Execute(catalog, Backwards[from - 2]);
+        StoreScenario.Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={version}"));
     }
 
-    private static void Execute(string catalog, string sql)
-    {
-        using var connection = new SqliteConnection($"Data Source={catalog};Mode=ReadWrite;Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        command.ExecuteNonQuery();
-    }
-
-    private static string DropTriggers(IEnumerable<(string Name, string Key)> tables) =>
+    private static string DropTriggers(IEnumerable<LedgerTable> tables) =>
         string.Concat(tables.Select(t => $"DROP TRIGGER ledger_{t.Name}_INSERT; DROP TRIGGER ledger_{t.Name}_UPDATE; DROP TRIGGER ledger_{t.Name}_DELETE;"));
 }

@@ -1,4 +1,4 @@
-using Microsoft.Data.Sqlite;
+using SnapshotTools.Core.Catalog;
 using SnapshotTools.Embedded;
 using SnapshotTools.Testing;
 
@@ -117,11 +117,14 @@ internal sealed class StoreScenario : IDisposable
     /// <summary>Makes a store believe that the machine was restarted since it was last open.</summary>
     public static void ForgetBoot(string store)
     {
-        using var connection = new SqliteConnection($"Data Source={Path.Combine(store, "catalog.sqlite")};Mode=ReadWrite;Pooling=False");
-        connection.Open();
-        using var command = connection.CreateCommand();
-        command.CommandText = "UPDATE store SET boot_id = 'the boot before'";
-        command.ExecuteNonQuery();
+        Execute(Path.Combine(store, "catalog.sqlite"), "UPDATE store SET boot_id = 'the boot before'");
+    }
+
+    /// <summary>Runs the statements of a text on a catalog, past everything that guards it.</summary>
+    public static void Execute(string catalog, string sql)
+    {
+        using var connection = Connection.Open(catalog);
+        Statement.RunAll(connection.DangerousGetHandle(), sql);
     }
 
     /// <summary>Does operations by their names.</summary>
