@@ -24,7 +24,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         : new ComputeCapabilities(true, true, true, null);
 
     /// <inheritdoc/>
-    public VmState StateOf(Guid vmId) => QemuCalls.Run(() => _launcher.QueryStateAsync(vmId)) switch
+    public VmState StateOf(Guid vmId) => !_launcher.IsRunning(vmId) ? VmState.Stopped : QemuCalls.Run(() => _launcher.QueryStateAsync(vmId)) switch
     {
         MachineState.Gone => VmState.Stopped,
         MachineState.Running or MachineState.GuestSuspended => VmState.Running,
@@ -32,7 +32,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
     };
 
     /// <inheritdoc/>
-    public IRunningMachine? Find(Guid vmId) => QemuCalls.Run(() => _launcher.FindAsync(vmId)) is { } machine ? new RunningMachine(machine, files) : null;
+    public IRunningMachine? Find(Guid vmId) => _launcher.IsRunning(vmId) && QemuCalls.Run(() => _launcher.FindAsync(vmId)) is { } machine ? new RunningMachine(machine, files) : null;
 
     /// <inheritdoc/>
     public ConnectedMachine Connect(string monitor, string? agent, IReadOnlyList<MachineDisk> disks)

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace SnapshotTools.Core.Engine;
 
-/// <summary>How the catalog and the layers read what is more than a column.</summary>
+/// <summary>The forms of what is more than a column in the catalog and the layers.</summary>
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(VmConfiguration))]
 [JsonSerializable(typeof(VmNetworkAdapter[]))]
@@ -14,24 +14,12 @@ namespace SnapshotTools.Core.Engine;
 [JsonSerializable(typeof(FailedRestore))]
 internal sealed partial class JsonShapes : JsonSerializerContext;
 
-/// <summary>How they write it: straight on, without the description of each property that reading needs. Making that took a young process, which
-/// compiles it for every type of property, most of the time of its first snapshot.</summary>
-[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Serialization, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true)]
-[JsonSerializable(typeof(VmConfiguration))]
-[JsonSerializable(typeof(VmNetworkAdapter[]))]
-[JsonSerializable(typeof(VmBoot))]
-[JsonSerializable(typeof(LayerIdentity))]
-[JsonSerializable(typeof(string[]))]
-[JsonSerializable(typeof(Dictionary<string, string>))]
-[JsonSerializable(typeof(FailedRestore))]
-internal sealed partial class JsonForms : JsonSerializerContext;
-
-/// <summary>Reads the shapes of <see cref="JsonShapes"/>, and writes them by <see cref="JsonForms"/>.</summary>
+/// <summary>Reads and writes what is more than a column. <see cref="JsonForms"/> does so for what a snapshot needs.</summary>
 internal static class Json
 {
-    public static string Write<T>(T value) => JsonSerializer.Serialize(value, typeof(T), JsonForms.Default);
+    public static string Write<T>(T value) where T : class => JsonForms.Write(value) ?? JsonSerializer.Serialize(value, typeof(T), JsonShapes.Default);
 
-    public static T Read<T>(string text) => (T)(JsonSerializer.Deserialize(text, typeof(T), JsonShapes.Default)
+    public static T Read<T>(string text) where T : class => (T)(JsonForms.Read(typeof(T), text) ?? JsonSerializer.Deserialize(text, typeof(T), JsonShapes.Default)
         ?? throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged, $"The catalog has an empty {typeof(T).Name}. Run Test-SnapshotStore."));
 }
 

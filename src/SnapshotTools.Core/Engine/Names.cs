@@ -21,13 +21,21 @@ internal static class Names
             _ when name[0] == '-' => "begins with '-', which commands take for a parameter",
             _ when Guid.TryParse(name, out _) => "looks like an id",
             _ when name.Any(c => c is '/' or '\\' or ':' or '*' or '?' or '[' or ']' or '"' or '<' or '>' or '|' or '`') => "has one of / \\ : * ? [ ] \" < > | `",
-            _ when name.EnumerateRunes().Contains(Rune.ReplacementChar) => "has half a character in it",
+            _ when HasHalf(name) => "has half a character in it",
             _ when name.Any(IsInvisible) => "has a control, line-breaking or direction-changing character",
             _ when Encoding.UTF8.GetByteCount(name) > 240 => "is longer than 240 bytes in UTF-8",
             _ => null,
         };
         return fault is null ? name! : throw new SnapshotException(ErrorIds.InvalidName, ErrorKind.InvalidInput,
             $"The name '{Shown(name)}' for a {what} cannot be used: it {fault}. Use 1 to {MaxLength} visible characters.", Shown(name));
+    }
+
+    /// <summary>Whether there is one half of a surrogate pair without the other, or what stands for such a half.</summary>
+    private static bool HasHalf(string name)
+    {
+        foreach (Rune rune in name.EnumerateRunes())
+            if (rune == Rune.ReplacementChar) return true;
+        return false;
     }
 
     /// <summary>A name as a message may show it: no control characters, not endless.</summary>

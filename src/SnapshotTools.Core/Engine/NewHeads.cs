@@ -20,7 +20,12 @@ internal sealed class NewHeads(EngineContext context)
     }
 
     /// <summary>Free bytes that so many empty layers of these sizes need.</summary>
-    public static long SpaceFor(IStoragePlane storage, IEnumerable<long> sizes) => sizes.Sum(storage.Capabilities.EmptyLayerBytes);
+    public static long SpaceFor(IStoragePlane storage, IEnumerable<long> sizes)
+    {
+        long bytes = 0;
+        foreach (long size in sizes) bytes += storage.Capabilities.EmptyLayerBytes(size);
+        return bytes;
+    }
 
     /// <summary>Writes the layers down as pending, in the transaction that begins the operation.</summary>
     public void Register(long operationId)

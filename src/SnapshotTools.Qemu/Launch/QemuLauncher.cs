@@ -48,6 +48,9 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
         }
     }
 
+    /// <summary>Whether there is a process for a machine. Nobody is asked or waited for.</summary>
+    public bool IsRunning(Guid machine) => FolderOf(machine).Load() is { Process.IsAlive: true };
+
     /// <summary>Connects to a machine that runs; null when it does not.</summary>
     /// <exception cref="Qmp.QmpBusyException">Another session works on it.</exception>
     public async Task<QemuMachine?> FindAsync(Guid machine, CancellationToken cancellation = default)

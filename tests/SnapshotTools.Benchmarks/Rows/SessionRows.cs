@@ -38,12 +38,14 @@ internal static class SessionRows
         new("session/first-snapshot", "the first New-VmSnapshot of a session, 1 disk", run =>
         {
             var (pwsh, module) = Checkout();
-            string snapshot = $"$null = New-VmSnapshot vm (New-Guid).ToString('N').Insert(0, 's') -Store '{run.File("store")}'";
-            using (var store = new BenchStore(run.File("store"))) store.NewVm("vm", 1, 1 << 30);
+            // The name is there as if it were typed: New-Guid, which made it before, loads a module of PowerShell's.
+            string store = run.File("store");
+            string Snapshot(string name) => $"$null = New-VmSnapshot vm {name} -Store '{store}'";
+            using (var made = new BenchStore(store)) made.NewVm("vm", 1, 1 << 30);
             run.Measure(run.Scale.Pick(9, 3, 1), 1,
-                InPwsh("New-VmSnapshot, first", Role.Ours, pwsh, snapshot, $"Import-Module '{module}'"),
-                InPwsh("New-VmSnapshot, second", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; {snapshot}"),
-                InPwsh("New-VmSnapshot, fifty-first", Role.Aside, pwsh, snapshot, $"Import-Module '{module}'; foreach ($i in 1..50) {{ {snapshot} }}"));
+                InPwsh("New-VmSnapshot, first", Role.Ours, pwsh, Snapshot(Unique), $"Import-Module '{module}'"),
+                InPwsh("New-VmSnapshot, second", Role.Aside, pwsh, Snapshot(Unique), $"Import-Module '{module}'; {Snapshot(Unique + "-0")}"),
+                InPwsh("New-VmSnapshot, fifty-first", Role.Aside, pwsh, Snapshot(Unique), $"Import-Module '{module}'; foreach ($i in 1..50) {{ {Snapshot(Unique + "-$i")} }}"));
             run.Note("there is no goal for it: it shows what a session pays once, for opening the store and for the runtime's compiler");
         }) { IsQuick = false },
         new("session/list", "listing 20,000 snapshots", run =>
@@ -64,6 +66,9 @@ internal static class SessionRows
             run.Goal("≥ 100,000 objects/s", rate.ToString("N0", CultureInfo.InvariantCulture), rate >= 100_000);
         }),
     ];
+
+    /// <summary>Stands for a name in a command, another one each time that it runs.</summary>
+    private const string Unique = "s-unique";
 
     private static (string Pwsh, string Module) Checkout()
     {
@@ -93,7 +98,7 @@ internal static class SessionRows
     private static Contender InPwsh(string name, Role role, string pwsh, string command, string before) => new(name, role, () =>
     {
         string script = $"{before}; $clock = [Diagnostics.Stopwatch]::StartNew(); {command}; 'seconds=' + $clock.Elapsed.TotalSeconds.ToString([cultureinfo]::InvariantCulture)";
-        var start = new ProcessStartInfo("bash", [pwsh, "-NoProfile", "-NonInteractive", "-Command", script]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("bash", [pwsh, "-NoProfile", "-NonInteractive", "-Command", script.Replace(Unique, $"s{Guid.NewGuid():N}", StringComparison.Ordinal)]) { RedirectStandardOutput = true };
         using var process = Process.Start(start)!;
         string text = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
