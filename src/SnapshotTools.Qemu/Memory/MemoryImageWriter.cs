@@ -1,7 +1,6 @@
-using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
-using System.Threading.Channels;
 using SnapshotTools.IO;
 
 namespace SnapshotTools.Qemu.Memory;
@@ -14,18 +13,18 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
 {
     private const int PiecesAhead = 48;  // so many MiB may wait while QEMU already goes on
     private const int MaxThreads = 4;
-    private const int FewBytes = 128 << 10;
     private const uint GatherMicroseconds = 250;    // in which QEMU fills a quarter of the pipe, and does not come to wait for room
     private static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(15);   // the guest may stand meanwhile
 
-    private readonly Channel<Piece> _pieces = Channel.CreateBounded<Piece>(PiecesAhead);
-    private readonly ConcurrentBag<byte[]> _buffers = [];
+    private readonly Queue<Piece> _pieces = [];
+    private readonly Stack<FrameBuffer> _buffers = [];
     private readonly object _order = new();
     private volatile Exception? _failure;
+    private bool _hasEnded;
     private long _length;
     private long _nextNumber;
 
-    private readonly record struct Piece(long Number, byte[] Buffer, int Count);
+    private readonly record struct Piece(long Number, FrameBuffer Buffer);
 
     /// <summary>Writes the header and then the whole stream. The stream is read to its end even when the file fails: one that nobody reads
     /// would hold QEMU, or break its snapshot of the memory, which is worse for the guest than one that nobody keeps.</summary>
@@ -43,7 +42,11 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
         }
         finally
         {
-            _pieces.Writer.TryComplete();
+            lock (_pieces)
+            {
+                _hasEnded = true;
+                Monitor.PulseAll(_pieces);
+            }
         }
         await Task.WhenAll(writing).ConfigureAwait(false);
         if (_failure is { } failure) ExceptionDispatchInfo.Throw(failure);
@@ -58,34 +61,61 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
         long bytes = 0;
         for (long number = 0; ; number++)
         {
-            if (!_buffers.TryTake(out byte[]? buffer)) buffer = GC.AllocateUninitializedArray<byte>(ZstdFrame.MaxContent);
-            int count = Fill(buffer);
-            if (count == 0) return bytes;
-            if (!_pieces.Writer.WriteAsync(new Piece(number, buffer, count)).AsTask().Wait(StallLimit))
+            var buffer = TakeBuffer();
+            bool isFull = buffer.Fill(source, Gather);
+            bytes += buffer.Count;
+            if (buffer.Count > 0 && !TryAdd(new Piece(number, buffer)))
             {
                 source.CopyTo(Stream.Null);
                 throw new IOException($"The disk of '{target.Path}' took nothing for {StallLimit.TotalSeconds:0} s, so the memory was not saved.");
             }
-            bytes += count;
-            if (count < ZstdFrame.MaxContent) return bytes;
+            if (!isFull) return bytes;
         }
     }
 
     /// <summary>
-    /// Reads until the buffer is full or the stream ends. QEMU 7.2 writes a background snapshot page by page; reading after each
-    /// would be a quarter of a million wake-ups for a GiB, on both sides. So what has come is read, and then left to gather for a moment.
+    /// QEMU 7.2 writes a background snapshot page by page; reading after each would be a quarter of a million wake-ups for a GiB, on
+    /// both sides. So what has come is read, and then left to gather for a moment.
     /// </summary>
-    private int Fill(Span<byte> buffer)
+    private static void Gather()
     {
-        int count = 0;
-        while (count < buffer.Length)
+        if (OperatingSystem.IsLinux()) _ = Sleep(GatherMicroseconds);
+    }
+
+    private FrameBuffer TakeBuffer()
+    {
+        lock (_pieces) return _buffers.TryPop(out var buffer) ? buffer : new FrameBuffer();
+    }
+
+    /// <summary>Waits for room, but not for ever. Threads wait here and below, not tasks: those of the pool look for more work for a while after each.</summary>
+    private bool TryAdd(Piece piece)
+    {
+        lock (_pieces)
         {
-            int some = source.Read(buffer[count..]);
-            if (some == 0) break;
-            count += some;
-            if (some < FewBytes && OperatingSystem.IsLinux()) _ = Sleep(GatherMicroseconds);
+            long begun = Stopwatch.GetTimestamp();
+            while (_pieces.Count >= PiecesAhead)
+            {
+                var left = StallLimit - Stopwatch.GetElapsedTime(begun);
+                if (left <= TimeSpan.Zero || !Monitor.Wait(_pieces, left)) return false;
+            }
+            _pieces.Enqueue(piece);
+            Monitor.Pulse(_pieces);     // one of those that take: that which adds is here
+            return true;
         }
-        return count;
+    }
+
+    private bool TryTake(out Piece piece)
+    {
+        lock (_pieces)
+        {
+            while (!_pieces.TryDequeue(out piece))
+            {
+                if (_hasEnded) return false;
+                Monitor.Wait(_pieces);
+            }
+            if (_pieces.Count == PiecesAhead - 1) Monitor.Pulse(_pieces);   // that which adds: none that takes waits while there are pieces
+            return true;
+        }
     }
 
     private void WriteAll()
@@ -93,19 +123,18 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
         ZstdCompressor? compressor = null;
         Try(() => compressor = ZstdFrame.CreateCompressor());
         using var _ = compressor;
-        byte[] frame = GC.AllocateUninitializedArray<byte>(ZstdFrame.MaxFrame);
-        while (_pieces.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        byte[] room = GC.AllocateUninitializedArray<byte>(ZstdFrame.MaxFrame);
+        while (TryTake(out var piece))
         {
-            if (!_pieces.Reader.TryRead(out var piece)) continue;
-            int size = 0;
-            Try(() => size = ZstdFrame.Compress(compressor, piece.Buffer.AsSpan(0, piece.Count), frame));
-            _buffers.Add(piece.Buffer);
-            long at = Place(piece.Number, size);
+            ReadOnlyMemory<byte> frame = default;
+            Try(() => frame = piece.Buffer.ToFrame(compressor, room));
+            long at = Place(piece.Number, frame.Length);
             Try(() =>
             {
-                target.Write(at, frame.AsSpan(0, size));
-                target.BeginFlush(at, size);
+                target.Write(at, frame.Span);
+                target.BeginFlush(at, frame.Length);
             });
+            lock (_pieces) _buffers.Push(piece.Buffer);
         }
     }
 

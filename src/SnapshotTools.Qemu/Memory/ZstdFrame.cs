@@ -4,7 +4,7 @@ namespace SnapshotTools.Qemu.Memory;
 
 /// <summary>
 /// Frames of the Zstandard format (RFC 8878), each with at most 1 MiB of content and its size. With libzstd they are
-/// compressed and carry a checksum; without it they hold the content as it is (section 3.1.1.2.2, Raw_Block), which every
+/// compressed, where that is of use, and carry a checksum; without it they hold the content as it is (section 3.1.1.2.2, Raw_Block), which every
 /// zstd tool reads as well.
 /// </summary>
 internal static class ZstdFrame
@@ -15,9 +15,13 @@ internal static class ZstdFrame
     /// <summary>The most bytes that a frame has: content that does not compress, and headers.</summary>
     public const int MaxFrame = MaxContent + (16 << 10);
 
-    private const uint Magic = 0xfd2fb528;
+    /// <summary>The first four bytes of a frame.</summary>
+    public const uint Magic = 0xfd2fb528;
+
+    /// <summary>The descriptors of frames that are stored as they are: one segment, its size in four bytes, without and with a checksum.</summary>
+    public const byte Stored = 0xa0, StoredWithChecksum = 0xa4;
+
     private const uint SkippableMagic = 0x184d2a50;     // with any low four bits
-    private const int MaxBlock = 128 << 10;
     private const int RawHeader = 9;    // magic, descriptor, content size
 
     /// <summary>What <see cref="Compress"/> works with, for one thread at a time; null where there is no libzstd.</summary>
@@ -36,9 +40,8 @@ internal static class ZstdFrame
     /// <param name="content">At most <see cref="MaxContent"/> bytes.</param>
     /// <param name="frame">Room for <see cref="MaxFrame"/> bytes.</param>
     /// <returns>The bytes of the frame.</returns>
-    public static unsafe int Compress(ZstdCompressor? compressor, ReadOnlySpan<byte> content, Span<byte> frame)
+    public static unsafe int Compress(ZstdCompressor compressor, ReadOnlySpan<byte> content, Span<byte> frame)
     {
-        if (compressor is null) return Store(content, frame);
         fixed (byte* to = frame)
         fixed (byte* from = content)
         {
@@ -106,39 +109,25 @@ internal static class ZstdFrame
         }
     }
 
-    private static int Store(ReadOnlySpan<byte> content, Span<byte> frame)
-    {
-        int blocks = Math.Max(1, (content.Length + MaxBlock - 1) / MaxBlock);
-        BinaryPrimitives.WriteUInt32LittleEndian(frame, Magic);
-        frame[4] = 0xa0;    // content size in 4 bytes, single segment, no checksum
-        BinaryPrimitives.WriteUInt32LittleEndian(frame[5..], (uint)content.Length);
-        int at = RawHeader;
-        for (int block = 0; block < blocks; block++)
-        {
-            var part = content.Slice(block * MaxBlock, Math.Min(MaxBlock, content.Length - block * MaxBlock));
-            int header = part.Length << 3 | (block == blocks - 1 ? 1 : 0);
-            (frame[at], frame[at + 1], frame[at + 2]) = ((byte)header, (byte)(header >> 8), (byte)(header >> 16));
-            part.CopyTo(frame[(at + 3)..]);
-            at += 3 + part.Length;
-        }
-        return at;
-    }
-
-    private static int SizeOfStored(ReadOnlySpan<byte> data)
+    /// <summary>The same without libzstd.</summary>
+    internal static int SizeOfStored(ReadOnlySpan<byte> data)
     {
         if (data.Length < RawHeader) return 0;
-        if (data[4] != 0xa0) throw new InvalidDataException("the memory is compressed, and this machine has no libzstd to expand it");
+        if (data[4] is not (Stored or StoredWithChecksum)) throw new InvalidDataException("the memory is compressed, and this machine has no libzstd to expand it");
         for (int at = RawHeader; at + 3 <= data.Length;)
         {
             int header = data[at] | data[at + 1] << 8 | data[at + 2] << 16;
             if ((header & 6) != 0) throw new InvalidDataException("the memory is compressed, and this machine has no libzstd to expand it");
             at += 3 + (header >> 3);
-            if ((header & 1) != 0) return at <= data.Length ? at : 0;
+            if ((header & 1) == 0) continue;
+            if (data[4] == StoredWithChecksum) at += sizeof(uint);
+            return at <= data.Length ? at : 0;
         }
         return data.Length < MaxFrame ? 0 : throw new InvalidDataException("a frame is too long or damaged");
     }
 
-    private static byte[] Restore(ReadOnlySpan<byte> frame)
+    /// <summary>The same without libzstd: the content of a frame of <see cref="SizeOfStored"/>.</summary>
+    internal static byte[] Restore(ReadOnlySpan<byte> frame)
     {
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(frame[5..]);
         if (length > MaxContent) throw new InvalidDataException("a frame has too much content");
@@ -151,7 +140,10 @@ internal static class ZstdFrame
             frame.Slice(at + 3, size).CopyTo(content.AsSpan(done));
             done += size;
             at += 3 + size;
-            if ((header & 1) != 0) break;
+            if ((header & 1) == 0) continue;
+            if (frame[4] == StoredWithChecksum && (frame.Length < at + sizeof(uint) || BinaryPrimitives.ReadUInt32LittleEndian(frame[at..]) != (uint)new XxHash64().Finish(content)))
+                throw new InvalidDataException("a frame is damaged");
+            break;
         }
         return done == content.Length ? content : throw new InvalidDataException("a frame is damaged");
     }

@@ -47,6 +47,60 @@ public sealed class MemoryImageTests : IDisposable
         await Assert.ThrowsAsync<MemoryImageException>(() => MemoryImage.ReadAsync(unwanted, Stream.Null));
     }
 
+    [Fact]
+    public async Task What_does_not_compress_is_stored_and_any_damage_to_it_is_found()
+    {
+        if (!ZstdNative.IsAvailable) return;
+        byte[] content = new byte[(3 << 20) + 12345];
+        new Random(11).NextBytes(content);
+        content.AsSpan(1 << 20, 32 << 10).Clear();      // three parts in a hundred of the second MiB
+        using var file = SystemFiles.Instance.Create(_folder.File("noise"));
+        await MemoryImage.WriteAsync(new MemoryStream(content), file, Header, () => Task.CompletedTask);
+        byte[] image = new byte[file.Length];
+        file.Read(0, image);
+
+        int header = ZstdFrame.SizeOf(image);
+        int first = ZstdFrame.SizeOf(image.AsSpan(header)), second = ZstdFrame.SizeOf(image.AsSpan(header + first));
+        Assert.Equal((1 << 20) + 9 + 8 * 3 + 4, first);
+        Assert.InRange(second, 900 << 10, (1 << 20) - (30 << 10));
+
+        foreach (int at in new[] { header + 100, header + first / 2, header + first - 5, header + first - 1 })
+        {
+            file.Write(at, [(byte)(image[at] ^ 1)]);
+            await Assert.ThrowsAsync<MemoryImageException>(() => MemoryImage.ReadAsync(file, Stream.Null));
+            file.Write(at, [image[at]]);
+        }
+        using var read = new MemoryStream();
+        await MemoryImage.ReadAsync(file, read);
+        Assert.Equal(content, read.ToArray());
+    }
+
+    [Fact]
+    public void A_stored_frame_is_read_and_checked_without_libzstd_too()
+    {
+        byte[] content = new byte[1 << 20];
+        new Random(13).NextBytes(content);
+        foreach (bool isChecked in new[] { true, false })
+        {
+            var buffer = new FrameBuffer();
+            Assert.True(buffer.Fill(new MemoryStream(content), () => { }));
+            byte[] frame = buffer.Store(isChecked).ToArray();
+            Assert.Equal(frame.Length, ZstdFrame.SizeOfStored([.. frame, 1, 2, 3]));
+            Assert.Equal(0, ZstdFrame.SizeOfStored(frame.AsSpan(0, frame.Length - 1)));
+            Assert.Equal(content, ZstdFrame.Restore(frame));
+            if (ZstdNative.IsAvailable) Assert.Equal(content, ZstdFrame.Decompress(frame));
+            frame[500_000] ^= 1;
+            if (isChecked) Assert.Throws<InvalidDataException>(() => ZstdFrame.Restore(frame));
+        }
+    }
+
+    [Theory]
+    [InlineData("", 0xef46db3751d8e999)]
+    [InlineData("a", 0xd24ec4f1a98c6e5b)]
+    [InlineData("abc", 0x44bc2cf5ad770999)]
+    [InlineData("Nobody inspects the spammish repetition", 0xfbcea83c8a378bf1)]
+    public void The_checksum_is_that_of_the_format(string text, ulong hash) => Assert.Equal(hash, new XxHash64().Finish(System.Text.Encoding.ASCII.GetBytes(text)));
+
     /// <summary>Halves of each MiB: noise, and zeroes.</summary>
     private static byte[] Content(int length)
     {
