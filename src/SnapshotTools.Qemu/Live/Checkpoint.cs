@@ -90,7 +90,8 @@ public sealed class Checkpoint
             if (method == MemoryMethod.Background) await TakeInBackgroundAsync(cancellation).ConfigureAwait(false);
             else method = await TakeByPrecopyAsync(method, cancellation).ConfigureAwait(false);
             var pause = Stopwatch.GetElapsedTime(_stoppedAt, _runsAgainAt ?? Stopwatch.GetTimestamp());
-            return new CheckpointResult(pause, method, reason, CompleteAsync(saving, ended));
+            var completion = CompleteAsync(saving, ended);
+            return new CheckpointResult(pause, method, reason, completion) { Settled = SettleAsync(method, completion) };
         }
         catch (Exception e)
         {
@@ -309,6 +310,14 @@ public sealed class Checkpoint
         {
             await EndAsync().ConfigureAwait(false);
         }
+    }
+
+    /// <summary>QEMU takes the protection away page by page, which splits the guest's huge pages.</summary>
+    private async Task SettleAsync(MemoryMethod method, Task completion)
+    {
+        await completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        if (method == MemoryMethod.Background && _machine.Process is { } process)
+            await Task.Factory.StartNew(() => HugePages.Restore(process), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
     }
 
     private async Task TryCancelAsync()

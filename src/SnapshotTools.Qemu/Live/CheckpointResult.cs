@@ -24,4 +24,9 @@ public sealed class PauseTooLongException(TimeSpan limit, TimeSpan reached)
 /// <param name="Method">How the memory is saved.</param>
 /// <param name="Reason">Why it was not saved in the background, if it was not.</param>
 /// <param name="Completion">Ends when the memory image is complete and durable; fails when it will never be. The guest runs on in any case.</param>
-public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, string? Reason, Task<MemoryImageSize> Completion);
+public sealed record CheckpointResult(TimeSpan Pause, MemoryMethod Method, string? Reason, Task<MemoryImageSize> Completion)
+{
+    /// <summary>Ends when nothing works for the checkpoint any more: after <see cref="Completion"/> the guest may be given back its huge pages. Does not fail,
+    /// and nobody need wait for it.</summary>
+    public Task Settled { get; init; } = Task.CompletedTask;
+}

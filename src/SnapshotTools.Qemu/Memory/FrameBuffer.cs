@@ -24,9 +24,9 @@ internal sealed class FrameBuffer
 
     /// <summary>Reads until it is full or the stream ends.</summary>
     /// <param name="source">The stream.</param>
-    /// <param name="drained">Called after a reading that gave less than was asked for.</param>
+    /// <param name="drained">Called with the bytes of a reading that gave less than was asked for.</param>
     /// <returns>Whether it is full.</returns>
-    public bool Fill(Stream source, Action drained)
+    public bool Fill(Stream source, Action<int> drained)
     {
         Count = 0;
         while (Count < ZstdFrame.MaxContent)
@@ -35,7 +35,7 @@ internal sealed class FrameBuffer
             int some = source.Read(room);
             if (some == 0) return false;
             Count += some;
-            if (some < room.Length) drained();
+            if (some < room.Length) drained(some);
         }
         return true;
     }

@@ -19,6 +19,7 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
     private readonly Queue<Piece> _pieces = [];
     private readonly Stack<FrameBuffer> _buffers = [];
     private readonly object _order = new();
+    private readonly int _few = SavingPipe.CapacityOf(source) / 4;
     private volatile Exception? _failure;
     private bool _hasEnded;
     private long _length;
@@ -75,11 +76,11 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
 
     /// <summary>
     /// QEMU 7.2 writes a background snapshot page by page; reading after each would be a quarter of a million wake-ups for a GiB, on
-    /// both sides. So what has come is read, and then left to gather for a moment.
+    /// both sides. So what has come is read, and then left to gather for a moment; not so when a small pipe was full.
     /// </summary>
-    private static void Gather()
+    private void Gather(int read)
     {
-        if (OperatingSystem.IsLinux()) _ = Sleep(GatherMicroseconds);
+        if (read < _few) _ = Sleep(GatherMicroseconds);
     }
 
     private FrameBuffer TakeBuffer()

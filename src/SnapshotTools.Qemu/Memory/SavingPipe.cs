@@ -11,8 +11,9 @@ namespace SnapshotTools.Qemu.Memory;
 internal sealed partial class SavingPipe : IAsyncDisposable
 {
     private const int SetPipeSize = 1031;
+    private const int GetPipeSize = 1032;
     private const int SmallestBytes = 4096;     // rounded up to a page by the system
-    private const int Bytes = 1 << 20;
+    private static readonly int[] Sizes = [1 << 20, 256 << 10, 64 << 10];
 
     private readonly AnonymousPipeServerStream _reader = new(PipeDirection.In, HandleInheritability.None);
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -38,7 +39,9 @@ internal sealed partial class SavingPipe : IAsyncDisposable
     /// <summary>Lets QEMU go on, at once, whether or not anyone reads yet.</summary>
     public void Release()
     {
-        _ = Resize(Bytes);      // not allowed above the user's limit, and then it is as large as it is
+        // Not allowed above the system's and the user's limits; if even the last is not, it is as large as it is.
+        foreach (int bytes in Sizes)
+            if (Resize(bytes) > 0) break;
         _released.TrySetResult();
     }
 
@@ -50,6 +53,10 @@ internal sealed partial class SavingPipe : IAsyncDisposable
         _reader.ReadExactly(new byte[_filledBytes]);
         return _reader;
     }
+
+    /// <summary>The bytes that a pipe holds; 0 for other streams and where the system does not tell.</summary>
+    public static int CapacityOf(Stream stream) =>
+        OperatingSystem.IsLinux() && stream is PipeStream pipe && FileControl(pipe.SafePipeHandle, GetPipeSize, 0) is > 0 and int bytes ? bytes : 0;
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _reader.DisposeAsync();

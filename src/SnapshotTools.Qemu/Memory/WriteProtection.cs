@@ -34,7 +34,7 @@ public static partial class WriteProtection
     public static bool Release(ProcessIdentity process)
     {
         if (!OperatingSystem.IsLinux() || FindDescriptors(process) is not { Length: > 0 } descriptors) return false;
-        var ranges = FindProtected(process);
+        var ranges = MemoryAreas.Find(process, MemoryAreas.WriteProtectTracking);
         if (ranges.Count == 0) return false;
         using var pinned = new SafeFileHandle(SystemCall(PidFdOpen, process.Id, 0, 0), ownsHandle: true);
         if (pinned.IsInvalid || !process.IsAlive) return false;
@@ -43,11 +43,11 @@ public static partial class WriteProtection
         {
             using var borrowed = new SafeFileHandle(SystemCall(PidFdGetFd, (int)pinned.DangerousGetHandle(), descriptor, 0), ownsHandle: true);
             if (borrowed.IsInvalid) continue;
-            foreach (var range in ranges)
+            foreach (var (start, length) in ranges)
             {
-                var argument = range;
+                var argument = new Range { Start = start, Length = length };
                 released |= IoCtl((int)borrowed.DangerousGetHandle(), UffdioWriteProtect, ref argument) == 0;
-                argument = range;
+                argument = new Range { Start = start, Length = length };
                 IoCtl((int)borrowed.DangerousGetHandle(), UffdioUnregister, ref argument);
             }
         }
@@ -66,33 +66,6 @@ public static partial class WriteProtection
         {
             return [];
         }
-    }
-
-    /// <summary>The memory areas with flag "uw", userfaultfd write-protect tracking (proc(5), smaps).</summary>
-    private static List<Range> FindProtected(ProcessIdentity process)
-    {
-        var ranges = new List<Range>();
-        try
-        {
-            var area = default(Range);
-            foreach (string line in File.ReadLines($"{FolderOf(process)}/smaps"))
-            {
-                if (line.StartsWith("VmFlags:", StringComparison.Ordinal))
-                {
-                    if (line.Split(' ').Contains("uw")) ranges.Add(area);
-                }
-                else if (char.IsAsciiHexDigitLower(line[0]) && line.IndexOf('-', StringComparison.Ordinal) is > 0 and int dash)
-                {
-                    int end = line.IndexOf(' ', dash);
-                    ulong start = ulong.Parse(line.AsSpan(0, dash), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
-                    area = new Range { Start = start, Length = ulong.Parse(line.AsSpan(dash + 1, end - dash - 1), NumberStyles.HexNumber, CultureInfo.InvariantCulture) - start };
-                }
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-        }
-        return ranges;
     }
 
     private static string FolderOf(ProcessIdentity process) => string.Create(CultureInfo.InvariantCulture, $"/proc/{process.Id}");

@@ -118,6 +118,7 @@ internal static class CheckpointRows
         var size = BenchGuest.Wait(result.Completion);
         double time = clock.Elapsed.TotalSeconds;
         File.Delete(path);
+        result.Settled.GetAwaiter().GetResult();    // or it would work beside who comes next
         return (result.Pause.TotalSeconds, time, size.FileBytes);
     }
 

@@ -83,7 +83,7 @@ public sealed class MemoryImageTests : IDisposable
         foreach (bool isChecked in new[] { true, false })
         {
             var buffer = new FrameBuffer();
-            Assert.True(buffer.Fill(new MemoryStream(content), () => { }));
+            Assert.True(buffer.Fill(new MemoryStream(content), _ => { }));
             byte[] frame = buffer.Store(isChecked).ToArray();
             Assert.Equal(frame.Length, ZstdFrame.SizeOfStored([.. frame, 1, 2, 3]));
             Assert.Equal(0, ZstdFrame.SizeOfStored(frame.AsSpan(0, frame.Length - 1)));
