@@ -9,6 +9,14 @@ public sealed partial class Qcow2Image
     /// <inheritdoc/>
     public void Read(long offset, Span<byte> buffer)
     {
+        if (!CanWrite)
+        {
+            // Nothing changes, so nothing has to be kept from changing.
+            GuestRange.Check(this, offset, buffer.Length);
+            if (_below.Count > 0) Whole.Read(offset, buffer);
+            else View.Read(offset, buffer);
+            return;
+        }
         _gate.EnterReadLock();
         try
         {
@@ -80,9 +88,14 @@ public sealed partial class Qcow2Image
 
     private GuestView MakeView(Qcow2Layer top)
     {
-        BackingMap? backing = _below.Count == 0 ? null : new BackingMap([.. _below.Cast<ILayer>()], _options.CacheBytes / 2);
+        BackingMap? backing = _below.Count == 0 ? null : new BackingMap([.. LayersBelow], CanWrite ? _options.CacheBytes / 2 : _options.CacheBytes / 4);
         return new GuestView(top, backing, _below.Count == 0 ? BackingFile : null);
     }
+
+    /// <summary>The chain resolved as one, with this layer, for reading: one look-up instead of two where this layer cannot change.</summary>
+    private BackingMap Whole => _whole ??= new BackingMap([_layer, .. LayersBelow], _options.CacheBytes / 2);
+
+    private IEnumerable<ILayer> LayersBelow => _below.Select(i => i is Qcow2Image image ? image._layer : (ILayer)i);
 
     private (Run Run, int Owner) NextOfLayer(long offset, long max) => (_layer.Next(offset, max), 0);
 

@@ -15,6 +15,7 @@ public sealed partial class Qcow2Image : IDiskImage, ILayer
     private IReadOnlyList<IDiskImage> _below = [];
     private Qcow2Image? _owner;
     private GuestView? _view;
+    private BackingMap? _whole;
     private ImageLock? _lock;
     private bool _closed;
 
@@ -22,7 +23,9 @@ public sealed partial class Qcow2Image : IDiskImage, ILayer
     {
         _file = file;
         _options = options;
-        _layer = new Qcow2Layer(file, header, options.CacheBytes / 2);
+        // Half of the memory is for the chain; where that is read as one, its map takes the rest of this layer's too.
+        bool isReadAsOne = !options.Write && options.Backing == BackingPolicy.Allowed && header.BackingFile is not null;
+        _layer = new Qcow2Layer(file, header, isReadAsOne ? options.CacheBytes / 4 : options.CacheBytes / 2);
         _header = new HeaderStore(file, header, extensions);
         CanWrite = options.Write;
     }
@@ -153,6 +156,7 @@ public sealed partial class Qcow2Image : IDiskImage, ILayer
         }
         _below = [];
         _view = null;
+        _whole = null;
     }
 
     private void Close()

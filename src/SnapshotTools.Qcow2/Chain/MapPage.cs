@@ -73,6 +73,7 @@ internal sealed class MapPage
         long within = (1L << UnitBits) - count;
         if (value == 0)
         {
+            if (count >= max) return new Run(ExtentKind.Unallocated, max);   // a short read need not know where it ends
             int other = _units.AsSpan(unit).IndexOfAnyExcept(0UL);
             count += (long)((other < 0 ? UnitCount - unit : other) - 1) << UnitBits;
             return new Run(ExtentKind.Unallocated, Math.Min(count, max));

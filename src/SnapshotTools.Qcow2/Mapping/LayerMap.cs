@@ -109,7 +109,8 @@ internal sealed class LayerMap
 
         if (host == 0)
         {
-            count += (long)(slice.AlikeFrom(at) - 1) << _geometry.ClusterBits;
+            // A short read need not know where it ends, and looking for that takes longer than the rest.
+            if (count < max) count += (long)(slice.AlikeFrom(at) - 1) << _geometry.ClusterBits;
             return new Run(ToExtent(kind), Math.Min(count, max));
         }
         ulong expected = entry & ~L2Format.Copied;
