@@ -65,8 +65,8 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
                 // Another process was at the same, which is what was wanted.
             }
         }
-        // The catalog forgets these files next, and must not be ahead of the disk.
         if (!isDurable) return;
+        // The catalog forgets these files next, and must not be ahead of the disk.
         foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct()) files.SyncDirectory(folder);
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Snapshots;
 using SnapshotTools.IO;
 
 namespace SnapshotTools.Core.Engine;
@@ -93,7 +94,7 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         Name = whole.Name,
         CreatedAt = whole.CreatedAt,
         Description = whole.Description,
-        Tags = whole.Tags == "[]" ? [] : Json.Read<string[]>(whole.Tags),
+        Tags = SnapshotTags.Read(whole.Tags),
         ExpiresAt = whole.ExpiresAt,
         Scope = whole.Scope,
         Consistency = whole.Consistency,

@@ -1,5 +1,6 @@
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Power;
+using SnapshotTools.Core.Engine.Snapshots;
 
 namespace SnapshotTools.Core.Engine;
 
@@ -29,7 +30,7 @@ internal static class Models
         ParentName = parent?.Name,
         CreatedAt = row.CreatedAt,
         Description = row.Description,
-        Tags = tags ?? (row.Tags == "[]" ? [] : Json.Read<string[]>(row.Tags)),
+        Tags = tags ?? SnapshotTags.Read(row.Tags),
         ExpiresAt = row.ExpiresAt,
         Scope = row.Scope,
         Consistency = row.Consistency,

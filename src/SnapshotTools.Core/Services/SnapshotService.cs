@@ -43,7 +43,7 @@ public sealed class SnapshotService
         bool IsFound(VmSnapshotRow row) => isName(row.Name, row.Uid)
             && (query.Before is null || row.CreatedAt < query.Before) && (query.After is null || row.CreatedAt >= query.After)
             && (query.ExpiredAt is null || row.ExpiresAt <= query.ExpiredAt)
-            && (isTag.Count == 0 || HasTags(row, isTag));
+            && isTag.TrueForAll(isWanted => source.TagsOf(row).Any(t => isWanted(t, Guid.Empty)));
 
         void AddLatest()
         {
@@ -81,13 +81,6 @@ public sealed class SnapshotService
 
     /// <summary>Changes a snapshot's description, tags and expiry.</summary>
     public PlannedOperation<VmSnapshot> Set(string vm, string snapshot, SnapshotChanges changes) => new ChangeVmSnapshot(_context, vm, snapshot, null, changes).Prepare();
-
-    private static bool HasTags(VmSnapshotRow row, List<Func<string, Guid, bool>> wanted)
-    {
-        if (row.Tags == "[]") return false;
-        string[] tags = Json.Read<string[]>(row.Tags);
-        return wanted.TrueForAll(isWanted => tags.Any(t => isWanted(t, Guid.Empty)));
-    }
 
     /// <summary>The VM that a query is about when it names just one, so that a large store need not be read for it.</summary>
     private VmRow? OneVm(SnapshotQuery query) =>
@@ -145,7 +138,7 @@ public sealed class SnapshotService
         public Dictionary<long, VmRow> Vms { get; }
 
         public VmSnapshot ToModel(VmSnapshotRow row) =>
-            _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id && _byId.TryGetValue(id, out var parent) ? parent : null, PartsOf(row), TagsOf(row.Tags));
+            _context.ToModel(row, Vms[row.VmId], row.ParentId is { } id && _byId.TryGetValue(id, out var parent) ? parent : null, PartsOf(row), TagsOf(row));
 
         private VolumeSnapshot[] PartsOf(VmSnapshotRow row)
         {
@@ -172,8 +165,8 @@ public sealed class SnapshotService
         private List<string> ClonesOn(long layerId) =>
             _clones is null ? _context.Catalog.Volumes.LinkedClonesOn(layerId) : _clones.TryGetValue(layerId, out var names) ? names : [];
 
-        /// <summary>Most snapshots have the same few tags, or none.</summary>
-        private string[] TagsOf(string json) => json == "[]" ? [] : _tags.TryGetValue(json, out string[]? tags) ? tags : _tags[json] = Json.Read<string[]>(json);
+        /// <summary>Most snapshots have the same few tags.</summary>
+        public string[] TagsOf(VmSnapshotRow row) => _tags.TryGetValue(row.Tags, out string[]? tags) ? tags : _tags[row.Tags] = SnapshotTags.Read(row.Tags);
 
         private Guid? ParentOf(VolumeSnapshotRow part) =>
             part.ParentId is not { } id ? null : _partsById.TryGetValue(id, out int parent) ? _parts[parent].Row.Uid : _context.Catalog.Snapshots.FindVolumeSnapshot(id)?.Uid;

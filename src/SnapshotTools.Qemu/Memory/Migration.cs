@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.IO.Pipes;
 using System.Text.Json.Nodes;
+using Microsoft.Win32.SafeHandles;
 using SnapshotTools.Qemu.Launch;
 using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Qmp;
@@ -57,17 +58,7 @@ internal sealed class Migration(QemuMachine machine)
     public async Task<(SavingPipe Pipe, string Address)> OpenForSavingAsync(bool isFull, CancellationToken cancellation)
     {
         var pipe = new SavingPipe(isFull);
-        try
-        {
-            await Monitor.PassFileAsync(FileName, pipe.Writer, cancellation).ConfigureAwait(false);
-            pipe.CloseWriter();
-            return (pipe, "fd:" + FileName);
-        }
-        catch
-        {
-            await pipe.DisposeAsync().ConfigureAwait(false);
-            throw;
-        }
+        return (pipe, await GiveAsync(pipe, pipe.Writer, pipe.CloseWriter, cancellation).ConfigureAwait(false));
     }
 
     /// <summary>
@@ -88,15 +79,21 @@ internal sealed class Migration(QemuMachine machine)
     public async Task<(AnonymousPipeServerStream Writer, string Address)> OpenForLoadingAsync(CancellationToken cancellation)
     {
         var writer = new AnonymousPipeServerStream(PipeDirection.Out, HandleInheritability.None, PipeBytes);
+        return (writer, await GiveAsync(writer, writer.ClientSafePipeHandle, writer.DisposeLocalCopyOfClientHandle, cancellation).ConfigureAwait(false));
+    }
+
+    /// <summary>Gives QEMU its end of a pipe, of which we keep no copy; the address that names it. Without success the pipe is closed.</summary>
+    private async Task<string> GiveAsync(IAsyncDisposable pipe, SafePipeHandle end, Action closeCopy, CancellationToken cancellation)
+    {
         try
         {
-            await Monitor.PassFileAsync(FileName, writer.ClientSafePipeHandle, cancellation).ConfigureAwait(false);
-            writer.DisposeLocalCopyOfClientHandle();
-            return (writer, "fd:" + FileName);
+            await Monitor.PassFileAsync(FileName, end, cancellation).ConfigureAwait(false);
+            closeCopy();
+            return "fd:" + FileName;
         }
         catch
         {
-            await writer.DisposeAsync().ConfigureAwait(false);
+            await pipe.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -9,4 +9,7 @@ internal static class SnapshotTags
         if (tags.Count > 100) throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A snapshot has at most 100 tags; {tags.Count} were given.");
         return [.. tags.Select(t => Names.Validate(t, "tag")).Distinct(StringComparer.OrdinalIgnoreCase)];
     }
+
+    /// <summary>The tags that the catalog has for a snapshot. Most have none, and then nothing is to be parsed.</summary>
+    public static string[] Read(string json) => json == "[]" ? [] : Json.Read<string[]>(json);
 }
