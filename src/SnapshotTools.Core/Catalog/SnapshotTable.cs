@@ -65,10 +65,10 @@ internal sealed class SnapshotTable(Database database)
         database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id = ?1", VolumeSnapshotRow.Read, id);
 
     /// <summary>The snapshots from which some descend, by their numbers.</summary>
-    public Dictionary<long, VolumeSnapshotRow> ParentsOf(List<VolumeSnapshotRow> snapshots) => ByNumber(Database.Numbers(snapshots.Where(s => s.ParentId is not null), s => s.ParentId!.Value));
+    public Dictionary<long, VolumeSnapshotRow> ParentsOf(List<VolumeSnapshotRow> snapshots) => ByNumber(snapshots.FindAll(s => s.ParentId is not null), s => s.ParentId!.Value);
 
     /// <summary>The snapshots from which the present of some volumes descends, by their numbers.</summary>
-    public Dictionary<long, VolumeSnapshotRow> PresentOf(List<VolumeRow> volumes) => ByNumber(Database.Numbers(volumes.Where(v => v.PresentId is not null), v => v.PresentId!.Value));
+    public Dictionary<long, VolumeSnapshotRow> PresentOf(List<VolumeRow> volumes) => ByNumber(volumes.FindAll(v => v.PresentId is not null), v => v.PresentId!.Value);
 
     public VolumeSnapshotRow? FindVolumeSnapshot(Guid uid) =>
         database.Single($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.uid = ?1", VolumeSnapshotRow.Read, uid);
@@ -106,6 +106,10 @@ internal sealed class SnapshotTable(Database database)
     /// <summary>Every tag in use, once.</summary>
     public List<string> AllTags() => database.Query("SELECT DISTINCT t.value FROM vm_snapshot s, json_each(s.tags) t ORDER BY 1", r => r.GetString(0));
 
-    private Dictionary<long, VolumeSnapshotRow> ByNumber(string ids) => database.Query(
-        $"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id IN (SELECT value FROM json_each(?1))", VolumeSnapshotRow.Read, ids).ToDictionary(s => s.Id);
+    private Dictionary<long, VolumeSnapshotRow> ByNumber<TRow>(List<TRow> rows, Func<TRow, long> id) => rows.Count switch
+    {
+        0 => [],
+        1 => FindVolumeSnapshot(id(rows[0])) is { } one ? new() { [one.Id] = one } : [],
+        _ => database.Query($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id IN (SELECT value FROM json_each(?1))", VolumeSnapshotRow.Read, Database.Numbers(rows, id)).ToDictionary(s => s.Id),
+    };
 }

@@ -28,10 +28,9 @@ internal sealed class VolumeTable(Database database)
     /// <summary>Takes a volume out of sight; its name is free.</summary>
     public void SetRemoved(long id) => database.Execute("UPDATE volume SET is_removed = 1, name = name || ' (removed, ' || uid || ')', present_id = NULL WHERE id = ?1", id);
 
-    /// <summary>The volume goes on with another head, and has its size.</summary>
-    public void SetHead(long id, long headId, long size) => database.Execute("UPDATE volume SET head_id = ?2, size = ?3 WHERE id = ?1", id, headId, size);
-
-    public void SetPresent(long id, long? snapshotId) => database.Execute("UPDATE volume SET present_id = ?2 WHERE id = ?1", id, snapshotId);
+    /// <summary>The volume goes on with another head, and has its size; where a snapshot is named, it descends from that.</summary>
+    public void SetHead(long id, long headId, long size, long? presentId = null) =>
+        database.Execute("UPDATE volume SET head_id = ?2, size = ?3, present_id = coalesce(?4, present_id) WHERE id = ?1", id, headId, size, presentId);
 
     public void SetSize(long id, long size) => database.Execute("UPDATE volume SET size = ?2 WHERE id = ?1", id, size);
 

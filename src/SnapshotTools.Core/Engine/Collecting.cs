@@ -72,9 +72,9 @@ internal sealed class Collecting(EngineContext context)
     }
 
     /// <summary>Forgets what the plan deletes; the files go with <see cref="DeleteGarbage"/>. Part of a transaction.</summary>
-    public void DropDeleted(CollectPlan plan)
+    public void DropDeleted(params IEnumerable<CollectPlan> plans)
     {
-        foreach (long id in plan.Deletes) Layers.Drop(Layers.Get(id));
+        foreach (var layer in Layers.Of([.. plans.SelectMany(p => p.Deletes)], id => id)) Layers.Drop(layer);
     }
 
     /// <summary>Deletes the files that the catalog has forgotten.</summary>
@@ -85,6 +85,7 @@ internal sealed class Collecting(EngineContext context)
         if (locations.Count == 0) return;
         context.Storage.Delete(locations);
         context.Database.Write(() => Layers.ForgetGarbage(locations), durable: false);
+        context.DeletedInTheMeantime.Clear();
         context.GarbageLag.Reset();
     }
 
@@ -99,7 +100,7 @@ internal sealed class Collecting(EngineContext context)
             DeleteGarbage();
             return;
         }
-        context.Storage.Delete(Layers.Garbage(), isDurable: false);
+        context.Storage.Delete(Layers.Garbage().FindAll(context.DeletedInTheMeantime.Add), isDurable: false);
         context.GarbageLag.PutOff();
     }
 
@@ -147,13 +148,12 @@ internal sealed class Collecting(EngineContext context)
     /// <param name="target">What was done.</param>
     /// <param name="volumeIds">The volumes.</param>
     /// <param name="options">How to run.</param>
-    /// <param name="around">The layers of each volume that it was about, where it was about few: only if something goes there are the volumes collected.</param>
-    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options, IReadOnlyDictionary<long, long[]>? around = null)
+    /// <param name="isTidy">Whether there is nothing to do but to delete files, where the operation has looked already.</param>
+    public void RunAfter(string target, IReadOnlyCollection<long> volumeIds, RunOptions options, bool isTidy = false)
     {
         try
         {
-            var plans = around is null ? volumeIds.Select(id => LayerCollector.Plan(Layers.ForCollector(id))) : PlanAround(around).Values;
-            if (plans.All(p => p.IsEmpty))
+            if (isTidy || volumeIds.All(id => LayerCollector.Plan(Layers.ForCollector(id)).IsEmpty))
             {
                 DeleteGarbageNowAndThen();
                 return;

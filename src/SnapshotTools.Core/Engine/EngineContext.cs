@@ -26,6 +26,9 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     /// <summary>How long deleted files were not waited for to be gone for good.</summary>
     public Lag GarbageLag { get; } = new();
 
+    /// <summary>Of the files that the catalog has forgotten, those that were deleted since then without waiting for the disk.</summary>
+    public HashSet<string> DeletedInTheMeantime { get; } = [];
+
     /// <summary>The VM of a name or id.</summary>
     public VmRow ResolveVm(string nameOrId) => Resolve(nameOrId, "VM instance", ErrorIds.VmNotFound, "Get-VmInstance",
         id => Catalog.Machines.FindById(id), name => Catalog.Machines.FindByName(name), Catalog.Machines.All, m => (m.Name, m.Uid));
@@ -86,11 +89,15 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
     /// <summary>The part that is the same for all volumes of a VM snapshot.</summary>
     /// <param name="whole">The VM snapshot.</param>
     /// <param name="configuration">Its configuration, where that was read already.</param>
-    public SnapshotIdentity IdentityOf(VmSnapshotRow whole, VmConfiguration? configuration = null) => new()
+    public SnapshotIdentity IdentityOf(VmSnapshotRow whole, VmConfiguration? configuration = null) =>
+        IdentityOf(whole, whole.ParentId is { } parent ? Catalog.Snapshots.Find(parent) : null, configuration ?? Json.Read<VmConfiguration>(whole.Configuration));
+
+    /// <inheritdoc cref="IdentityOf(VmSnapshotRow, VmConfiguration?)"/>
+    public static SnapshotIdentity IdentityOf(VmSnapshotRow whole, VmSnapshotRow? parent, VmConfiguration configuration) => new()
     {
         Id = Guid.Empty,
         VmSnapshot = whole.Uid,
-        VmSnapshotParent = whole.ParentId is { } parent ? Catalog.Snapshots.Find(parent)?.Uid : null,
+        VmSnapshotParent = parent?.Uid,
         Name = whole.Name,
         CreatedAt = whole.CreatedAt,
         Description = whole.Description,
@@ -98,11 +105,14 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         ExpiresAt = whole.ExpiresAt,
         Scope = whole.Scope,
         Consistency = whole.Consistency,
-        Vm = configuration ?? Json.Read<VmConfiguration>(whole.Configuration),
+        Vm = configuration,
     };
 
     /// <summary>A VM's configuration as it is now.</summary>
-    public VmConfiguration ConfigurationOf(VmRow vm) => new()
+    public VmConfiguration ConfigurationOf(VmRow vm) => ConfigurationOf(vm, Catalog.Machines.Attachments(vm.Id));
+
+    /// <inheritdoc cref="ConfigurationOf(VmRow)"/>
+    public static VmConfiguration ConfigurationOf(VmRow vm, IEnumerable<AttachmentRow> attachments) => new()
     {
         Id = vm.Uid,
         Name = vm.Name,
@@ -110,7 +120,7 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         MemoryBytes = vm.Memory,
         NetworkAdapters = Json.Read<VmNetworkAdapter[]>(vm.Adapters),
         Boot = Json.Read<VmBoot>(vm.Boot),
-        Volumes = [.. Catalog.Machines.Attachments(vm.Id).Select(a => a.ToModel())],
+        Volumes = [.. attachments.Select(a => a.ToModel())],
         Description = vm.Description,
     };
 

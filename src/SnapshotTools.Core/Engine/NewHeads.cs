@@ -40,12 +40,14 @@ internal sealed class NewHeads(EngineContext context)
     public IReadOnlyList<LiveHead> ForMachine() => [.. _entries.Select(e => new LiveHead(context.Storage.PathOf(e.Parent.File), context.Storage.PathOf(e.Layer.File)))];
 
     /// <summary>Makes them the heads of their volumes. Part of a transaction.</summary>
-    public void Commit()
+    /// <param name="presents">The volume snapshots from which the volumes descend then; without, that stays as it is.</param>
+    public void Commit(IReadOnlyList<long>? presents = null)
     {
-        foreach (var entry in _entries)
+        for (int i = 0; i < _entries.Count; i++)
         {
+            var entry = _entries[i];
             context.Catalog.Layers.MakeHead(entry.RowId, entry.Volume.Id);
-            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId, entry.Layer.Size);
+            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId, entry.Layer.Size, presents?[i]);
             context.Catalog.Layers.SetUnpublished(entry.Volume.Id);
         }
     }

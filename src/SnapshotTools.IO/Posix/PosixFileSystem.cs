@@ -179,10 +179,10 @@ internal abstract class PosixFileSystem : IFileSystem
     /// <summary>The file object of an open handle.</summary>
     protected abstract IBlockFile Wrap(string path, SafeFileHandle handle, bool canWrite, string fileId);
 
-    /// <summary>Takes a name away from what has it, if anything does. Where that is a large file, its blocks are freed behind the caller's back.</summary>
+    /// <summary>Takes a name away from what has it, if anything does. The blocks of a file are freed behind the caller's back.</summary>
     private void Unname(string name, Func<int> call, string path, string done)
     {
-        SafeFileHandle? held = HoldIfLarge(name);
+        SafeFileHandle? held = Hold(name);
         try
         {
             if (call() != 0) throw PosixError.Failed(path, done);
@@ -193,9 +193,9 @@ internal abstract class PosixFileSystem : IFileSystem
         }
     }
 
-    private SafeFileHandle? HoldIfLarge(string path)
+    private SafeFileHandle? Hold(string path)
     {
-        if (StatPath(path, follow: false) is not { Kind: FileKind.Regular, AllocatedBytes: >= UnnamedFiles.Large }) return null;
+        if (StatPath(path, follow: false) is not { Kind: FileKind.Regular, AllocatedBytes: > 0 }) return null;
         try
         {
             return OpenHandle(path, write: false, follow: false);

@@ -10,6 +10,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     private readonly DateTimeOffset _createdAt = DateTimeOffset.UtcNow;
     private VmRow _vm = null!;
     private string _name = null!;
+    private List<AttachmentRow> _attachments = null!;
     private List<AttachmentRow> _volumes = null!;
     private VmSnapshotRow? _existing;
 
@@ -34,7 +35,8 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
                 $"VM '{_vm.Name}' has a snapshot '{_existing.Name}' already. Choose another name, or use -Ensure if that one will do.", _name);
         if (request.ExpiresAt is { } expiry && expiry <= _createdAt)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"The snapshot would have expired already: {expiry:u} is in the past.", _name);
-        _volumes = VolumesInScope(_vm);
+        _attachments = Catalog.Machines.Attachments(_vm.Id);
+        _volumes = VolumesInScope(_vm, _attachments);
         CheckConsistency();
         long space = NewHeads.SpaceFor(Storage, _volumes.Select(v => v.Size));
         Context.RequireSpace(space, $"A snapshot of VM '{_vm.Name}'");
@@ -51,13 +53,15 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     protected override VmSnapshot Execute(OperationPlan plan, RunOptions options)
     {
         if (_existing is not null) return Context.ToModel(_existing);
-        var (snapshot, parts, rows, frozen, heads) = Context.Database.Read(Describe);
+        var work = Context.Database.Read(Describe);
+        var (snapshot, parts, rows, frozen, heads) = (work.Snapshot, work.Parts, work.Volumes, work.Frozen, work.Heads);
         using var machine = Context.FindMachine(_vm);
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.
         using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
         string? memory = request.Memory ? Storage.NewMemoryLocation(snapshot.Uid) : null;
         string? variables = FirmwareFiles.Of(Context, _vm);
         string? ofSnapshot = variables is null ? null : Storage.NewMemoryLocation(Guid.CreateVersion7());
+        List<LayerFacts> facts;
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>
         {
             heads.Register(id);
@@ -72,16 +76,14 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             if (machine is not null) snapshot = PoweredMachines.About(_vm, () => new LiveSnapshot(Context, _vm.Name, request, run).Take(machine, heads, snapshot, memory));
             else run.BeginPoint().Dispose();
             if (ofSnapshot is not null) FirmwareFiles.Copy(Context, variables!, ofSnapshot);
-            var facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
+            facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
             run.Commit(() =>
             {
                 long snapshotId = Catalog.Snapshots.Insert(snapshot);
-                for (int i = 0; i < rows.Count; i++)
-                {
-                    Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
-                    Catalog.Volumes.SetPresent(rows[i].Id, Catalog.Snapshots.InsertVolumeSnapshot(parts[i] with { VmSnapshotId = snapshotId }));
-                }
-                heads.Commit();
+                snapshot = snapshot with { Id = snapshotId };
+                parts = parts.ConvertAll(p => p with { VmSnapshotId = snapshotId }).ConvertAll(p => p with { Id = Catalog.Snapshots.InsertVolumeSnapshot(p) });
+                for (int i = 0; i < rows.Count; i++) Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
+                heads.Commit(parts.ConvertAll(p => p.Id));
                 if (memory is not null) Catalog.Layers.KeepPendingMemory(memory);
                 if (ofSnapshot is not null)
                 {
@@ -103,20 +105,26 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             heads.Publish();
         });
         run.Log("the stable paths lead to the new heads");
-        return Context.Database.Read(() => Context.ToModel(Catalog.Snapshots.FindByName(_vm.Id, _name)!));
+        return Result(work with { Snapshot = snapshot, Parts = parts }, facts);
     }
+
+    /// <summary>The snapshot as a list would show it, without asking for what is known.</summary>
+    private VmSnapshot Result(Work work, List<LayerFacts> facts) => Context.ToModel(work.Snapshot, _vm with { PresentId = work.Snapshot.Id }, work.Parent,
+        [.. work.Parts.Select((part, i) => Context.ToModel(ListedPart.Of(part, work.Frozen[i] with { Allocated = facts[i].AllocatedBytes }), work.Volumes[i] with { PresentId = part.Id },
+            work.Identities[i].Parent, work.Snapshot.Uid, linkedClones: []))]);
 
     private Work Describe()
     {
         var rows = Catalog.Volumes.Of(_volumes, v => v.VolumeId);
         var frozen = Catalog.Layers.Of(rows, v => v.HeadId);
-        var configuration = Context.ConfigurationOf(_vm);
+        var configuration = EngineContext.ConfigurationOf(_vm, _attachments);
         var snapshot = NewRow(configuration);
+        var parent = snapshot.ParentId is { } id ? Catalog.Snapshots.Find(id) : null;
         var parts = rows.Select((volume, i) => new VolumeSnapshotRow(0, Guid.CreateVersion7(), volume.Id, volume.PresentId, null, _volumes[i].Position, _name, _createdAt, null, frozen[i].Id)).ToList();
-        var identities = Context.IdentitiesOf(parts, Context.IdentityOf(snapshot, configuration));
+        var identities = Context.IdentitiesOf(parts, EngineContext.IdentityOf(snapshot, parent, configuration));
         var heads = new NewHeads(Context);
         for (int i = 0; i < rows.Count; i++) heads.Add(rows[i], frozen[i], identities[i]);
-        return new Work(snapshot, parts, rows, frozen, heads);
+        return new Work(snapshot, parent, parts, identities, rows, frozen, heads);
     }
 
     private void CheckConsistency()
@@ -138,9 +146,8 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         Json.Write(SnapshotTags.Validate(request.Tags)), request.ExpiresAt, request.Volumes.Count > 0 ? SnapshotScope.Named : request.Scope, SnapshotConsistency.Crash,
         IsBackup: false, Pause: null, Memory: null, MemoryBytes: 0, Json.Write(configuration));
 
-    private List<AttachmentRow> VolumesInScope(VmRow row)
+    private List<AttachmentRow> VolumesInScope(VmRow row, List<AttachmentRow> all)
     {
-        var all = Catalog.Machines.Attachments(row.Id);
         var chosen = request.Volumes.Count > 0 ? VmRules.NamedVolumes(row, all, request.Volumes) : request.Scope switch
         {
             SnapshotScope.All => all,
@@ -154,5 +161,6 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     }
 
     /// <summary>What is to be written down, and the heads that are to be made.</summary>
-    private sealed record Work(VmSnapshotRow Snapshot, List<VolumeSnapshotRow> Parts, List<VolumeRow> Volumes, List<LayerRow> Frozen, NewHeads Heads);
+    private sealed record Work(
+        VmSnapshotRow Snapshot, VmSnapshotRow? Parent, List<VolumeSnapshotRow> Parts, List<SnapshotIdentity> Identities, List<VolumeRow> Volumes, List<LayerRow> Frozen, NewHeads Heads);
 }

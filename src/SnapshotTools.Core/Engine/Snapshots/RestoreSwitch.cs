@@ -16,8 +16,8 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
 
     private StoreCatalog Catalog => context.Catalog;
 
-    /// <summary>Layers that may not be needed any more, by their volumes.</summary>
-    public IReadOnlyDictionary<long, long[]>? Released { get; private set; }
+    /// <summary>Whether no layer is left that nothing needs.</summary>
+    public bool IsTidy { get; private set; }
 
     /// <summary>Finds out what is to be done, each time anew.</summary>
     public void Prepare()
@@ -27,7 +27,6 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         _volumes = Catalog.Volumes.Of(_parts, p => p.VolumeId);
         _replaced = Catalog.Layers.Of(_volumes, v => v.HeadId);
         var layers = Catalog.Layers.Of(_parts, p => p.LayerId);
-        Released = _replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id });
         _heads = new NewHeads(context);
         _configuration = Json.Read<VmConfiguration>(choice.Snapshot.Configuration);
         var identities = context.IdentitiesOf(_parts, context.IdentityOf(choice.Snapshot, _configuration));
@@ -65,14 +64,10 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
             if (_variables is not null) Adopt(_variables);
             if (_ofBackup is not null) GiveToBackup(_ofBackup);
             if (!choice.KeepBackup && backup.Find() is { } temporary) backup.Delete(temporary);
-            _heads.Commit();
-            for (int i = 0; i < _volumes.Count; i++)
-            {
-                Catalog.Layers.Freeze(_replaced[i].Id, facts[i]);
-                Catalog.Volumes.SetPresent(_volumes[i].Id, _parts[i].Id);
-            }
-            if (!choice.KeepBackup)
-                foreach (var plan in collecting.PlanAround(_replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id })).Values) collecting.DropDeleted(plan);
+            _heads.Commit(_parts.ConvertAll(p => p.Id));
+            if (choice.KeepBackup)
+                for (int i = 0; i < _replaced.Count; i++) Catalog.Layers.Freeze(_replaced[i].Id, facts[i]);
+            IsTidy = Collect();
             Catalog.Machines.SetMemory(choice.Vm.Id, _isWhole ? choice.Snapshot.Memory : null);   // otherwise it would be of other disks
             if (_isWhole)
             {
@@ -89,6 +84,14 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
             _heads.Publish();
         });
         run.Log("the stable paths lead to the new heads");
+    }
+
+    /// <summary>Drops what nothing needs now, and says whether that is all: what has to be merged takes longer.</summary>
+    private bool Collect()
+    {
+        var plans = collecting.PlanAround(_replaced.ToDictionary(l => l.VolumeId!.Value, l => new[] { l.Id, l.ParentId ?? l.Id }), choice.KeepBackup ? null : _replaced.ConvertAll(l => l.Id)).Values;
+        collecting.DropDeleted(plans);
+        return plans.All(p => p.Merges.Count == 0);
     }
 
     /// <summary>The VM gets the snapshot's firmware variables; its own go to the backup, if that stays.</summary>

@@ -40,27 +40,27 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     {
         _backup = new RestoreBackup(Context, _choice);
         _backup.StopMachine(plan, options);
-        IReadOnlyDictionary<long, long[]>? released = null;
+        bool isTidy = false;
         if (IsRollback)
         {
             using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options);
             run.Commit(_backup.Return);
         }
-        else released = Restore(plan, options);
-        _collecting.RunAfter(plan.Target, [.. _choice.Parts.Select(p => p.VolumeId)], options, released);
+        else isTidy = Restore(plan, options);
+        _collecting.RunAfter(plan.Target, [.. _choice.Parts.Select(p => p.VolumeId)], options, isTidy);
         // A checkpoint waits for its start, as it was asked for; what ran before runs again.
         if (request.Start || (_choice.Ran && (IsRollback || Catalog.Machines.Get(_choice.Vm.Id).SuspendedMemory is null))) Start(request.Start, options);
         return Context.Database.Read(() => Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id)));
     }
 
-    private IReadOnlyDictionary<long, long[]>? Restore(OperationPlan plan, RunOptions options)
+    private bool Restore(OperationPlan plan, RunOptions options)
     {
         var work = new RestoreSwitch(Context, _choice, _backup, _collecting, request.NewGenerationId);
-        if (TryRestore(work, plan, options) is not { } error) return work.Released;
+        if (TryRestore(work, plan, options) is not { } error) return work.IsTidy;
         if (error is SnapshotException or IOException or UnauthorizedAccessException) throw GiveUp(error, options);
         if (error is OperationCanceledException && _choice.Failed is null) TakeBack(options);
         ExceptionDispatchInfo.Throw(error);
-        return null;
+        return false;
     }
 
     private Exception? TryRestore(RestoreSwitch work, OperationPlan plan, RunOptions options)

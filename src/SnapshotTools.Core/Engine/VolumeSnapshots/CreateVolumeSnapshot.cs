@@ -60,8 +60,7 @@ internal sealed class CreateVolumeSnapshot(EngineContext context, string volumeN
             run.Commit(() =>
             {
                 Catalog.Layers.Freeze(frozen.Id, facts);
-                Catalog.Volumes.SetPresent(_volume.Id, Catalog.Snapshots.InsertVolumeSnapshot(snapshot));
-                heads.Commit();
+                heads.Commit([Catalog.Snapshots.InsertVolumeSnapshot(snapshot)]);
             });
         }
         catch (Exception error)

@@ -59,9 +59,8 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                     string backup = string.Create(CultureInfo.InvariantCulture, $"backup-{_startedAt:yyyy-MM-dd'T'HH-mm-ss-fff'Z'}");
                     if (keepBackup)
                         Catalog.Snapshots.InsertVolumeSnapshot(new VolumeSnapshotRow(0, Guid.CreateVersion7(), _volume.Id, _volume.PresentId, null, 0, backup, _startedAt, $"The state before the restore of '{_snapshot.Name}'", replaced.Id));
-                    heads.Commit();
+                    heads.Commit([_snapshot.Id]);
                     Catalog.Layers.Freeze(replaced.Id, facts);
-                    Catalog.Volumes.SetPresent(_volume.Id, _snapshot.Id);
                     if (!keepBackup) _collecting.DropDeleted(_collecting.PlanAround(_volume.Id, [replaced.Id]));
                 });
             }
