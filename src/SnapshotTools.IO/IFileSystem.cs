@@ -49,7 +49,7 @@ public interface IFileSystem
     /// <summary>Makes the names in a directory durable: files created, renamed and deleted there before the call.</summary>
     void SyncDirectory(string path);
 
-    /// <summary>Free bytes for this user on the file system that holds <paramref name="path"/>, those of deleted files among them.</summary>
+    /// <summary>Free bytes for this user on the file system that holds <paramref name="path"/>, those of deleted files among them; one percent of it may still be on its way.</summary>
     long FreeBytes(string path);
 }
 

@@ -147,10 +147,13 @@ internal abstract class PosixFileSystem : IFileSystem
     public long FreeBytes(string path)
     {
         RequirePath(path);
-        _unnamed.Wait();
         try
         {
-            return new DriveInfo(path).AvailableFreeSpace;
+            var drive = new DriveInfo(path);
+            long free = drive.AvailableFreeSpace;
+            if (_unnamed.Bytes <= free / 100) return free;
+            _unnamed.Wait();
+            return drive.AvailableFreeSpace;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -182,27 +185,27 @@ internal abstract class PosixFileSystem : IFileSystem
     /// <summary>Takes a name away from what has it, if anything does. The blocks of a file are freed behind the caller's back.</summary>
     private void Unname(string name, Func<int> call, string path, string done)
     {
-        SafeFileHandle? held = Hold(name);
+        var (held, bytes) = Hold(name);
         try
         {
             if (call() != 0) throw PosixError.Failed(path, done);
         }
         finally
         {
-            if (held is not null) _unnamed.LetGo(held);
+            if (held is not null) _unnamed.LetGo(held, bytes);
         }
     }
 
-    private SafeFileHandle? Hold(string path)
+    private (SafeFileHandle? File, long Bytes) Hold(string path)
     {
-        if (StatPath(path, follow: false) is not { Kind: FileKind.Regular, AllocatedBytes: > 0 }) return null;
+        if (StatPath(path, follow: false) is not { Kind: FileKind.Regular, AllocatedBytes: > 0 and long bytes }) return (null, 0);
         try
         {
-            return OpenHandle(path, write: false, follow: false);
+            return (OpenHandle(path, write: false, follow: false), bytes);
         }
         catch (IOException)
         {
-            return null;   // only the wait is longer
+            return (null, 0);   // only the wait is longer
         }
     }
 

@@ -11,30 +11,33 @@ namespace SnapshotTools.IO.Posix;
 internal sealed class UnnamedFiles
 {
     private readonly object _lock = new();
-    private int _count;
+    private long _bytes;
+
+    /// <summary>How many bytes they hold that are not free yet.</summary>
+    public long Bytes => Interlocked.Read(ref _bytes);
 
     /// <summary>Lets the last hold on a file go, on another thread.</summary>
-    public void LetGo(SafeFileHandle file)
+    public void LetGo(SafeFileHandle file, long bytes)
     {
-        lock (_lock) _count++;
-        ThreadPool.UnsafeQueueUserWorkItem(Close, file, preferLocal: false);
+        lock (_lock) _bytes += bytes;
+        ThreadPool.UnsafeQueueUserWorkItem(f => Close(f, bytes), file, preferLocal: false);
     }
 
-    /// <summary>Waits until the blocks of all of them are free.</summary>
+    /// <summary>Waits until all of them are free.</summary>
     public void Wait()
     {
         lock (_lock)
         {
-            while (_count > 0) Monitor.Wait(_lock);
+            while (_bytes > 0) Monitor.Wait(_lock);
         }
     }
 
-    private void Close(SafeFileHandle file)
+    private void Close(SafeFileHandle file, long bytes)
     {
         file.Dispose();
         lock (_lock)
         {
-            _count--;
+            _bytes -= bytes;
             Monitor.PulseAll(_lock);
         }
     }
