@@ -24,7 +24,7 @@ internal sealed class MachineTable(Database database)
 
     /// <summary>Puts the VM into state Error with what is needed to end the failed restore, or, with nulls, out of it.</summary>
     public void SetError(long id, string? error, string? failedRestore) =>
-        database.Execute("UPDATE vm SET error = ?2, failed_restore = ?3 WHERE id = ?1", id, error, failedRestore);
+        database.Execute("UPDATE vm SET error = ?2, failed_restore = ?3 WHERE id = ?1 AND (error IS NOT ?2 OR failed_restore IS NOT ?3)", id, error, failedRestore);
 
     public void SetConfiguration(long id, VmConfiguration c) => database.Execute(
         "UPDATE vm SET processors = ?2, memory = ?3, adapters = ?4, boot = ?5, description = ?6 WHERE id = ?1",
@@ -37,7 +37,7 @@ internal sealed class MachineTable(Database database)
     public void SetMemory(long id, string? location)
     {
         string? earlier = database.Single("SELECT suspended_memory FROM vm WHERE id = ?1 AND suspended_memory IS NOT NULL", r => r.GetString(0), id);
-        database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
+        if (earlier != location) database.Execute("UPDATE vm SET suspended_memory = ?2 WHERE id = ?1", id, location);
         if (earlier is not null) ReleaseMemory(database, earlier);
     }
 
