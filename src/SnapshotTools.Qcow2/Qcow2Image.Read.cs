@@ -12,6 +12,7 @@ public sealed partial class Qcow2Image
         if (!CanWrite)
         {
             // Nothing changes, so nothing has to be kept from changing.
+            ObjectDisposedException.ThrowIf(_closed, this);
             GuestRange.Check(this, offset, buffer.Length);
             if (_below.Count > 0) Whole.Read(offset, buffer);
             else View.Read(offset, buffer);

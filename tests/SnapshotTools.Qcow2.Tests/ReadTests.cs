@@ -14,6 +14,17 @@ public sealed class ReadTests : IDisposable
 
     private Qcow2Image Open(string path) => Qcow2Image.Open(SystemFiles.Instance, path, Trusted);
 
+    [Fact]
+    public void An_image_that_was_closed_reads_nothing()
+    {
+        string path = _folder.File("closed.qcow2");
+        Qcow2Image.Create(SystemFiles.Instance, path, new ImageCreateOptions { VirtualSize = 1 << 20 }).Dispose();
+        var image = Open(path);
+        image.Read(0, new byte[512]);
+        image.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => image.Read(0, new byte[512]));
+    }
+
     private string Create(string name, string options, string size, string? backing = null, string format = "qcow2")
     {
         string path = _folder.File(name);
