@@ -78,6 +78,11 @@ internal sealed record LockKey(LockKey.Kinds Kind, long Id)
     /// <summary>The byte of the lock file that stands for it.</summary>
     public long Offset => ((long)Kind << 40) + Id;
 
+    // The general comparison of an enumeration is compiled by each young process anew.
+    public bool Equals(LockKey? other) => other is not null && other.Offset == Offset;
+
+    public override int GetHashCode() => Offset.GetHashCode();
+
     public static LockKey Store { get; } = new(Kinds.Store, 0);
 
     /// <summary>Held by the store's worker process.</summary>

@@ -3,6 +3,11 @@ using SnapshotTools.Core;
 
 namespace SnapshotTools.Cmdlets;
 
+/// <summary>A VM or volume that a name stands for.</summary>
+/// <param name="Id">Its id, or the name as it was given, which the engine takes as well.</param>
+/// <param name="Name">Its name.</param>
+internal sealed record NamedThing(string Id, string Name);
+
 /// <summary>
 /// What the names of a command line stand for. A name without wildcards must exist, or it is an error; a pattern that matches nothing
 /// is silence where one looks, and an error where one acts.
@@ -14,13 +19,13 @@ internal static class Named
 
     /// <summary>The VMs to act on: one, or those that a pattern matches.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.VmNotFound"/>.</exception>
-    public static IEnumerable<(string Id, string Name)> Vms(SnapshotEngine engine, string name)
+    public static IEnumerable<NamedThing> Vms(SnapshotEngine engine, string name)
     {
-        if (!IsPattern(name)) return [(name, name)];
+        if (!IsPattern(name)) return [new(name, name)];
         var found = engine.Machines.Find(name);
         if (found.Count == 0)
             throw new SnapshotException(ErrorIds.VmNotFound, ErrorKind.NotFound, $"No VM matches '{name}'. Get-VmInstance lists the VMs of the store.", name);
-        return found.Select(vm => (vm.Id.ToString(), vm.Name));
+        return found.Select(vm => new NamedThing(vm.Id.ToString(), vm.Name));
     }
 
     /// <summary>Answers for a name that was looked for and not found: silence for a pattern or below one, an error for all else.</summary>
@@ -41,13 +46,13 @@ internal static class Named
 
     /// <summary>The volumes to act on: one, or those that a pattern matches.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.VolumeNotFound"/>.</exception>
-    public static IEnumerable<(string Id, string Name)> Volumes(SnapshotEngine engine, string name)
+    public static IEnumerable<NamedThing> Volumes(SnapshotEngine engine, string name)
     {
-        if (!IsPattern(name)) return [(name, name)];
+        if (!IsPattern(name)) return [new(name, name)];
         var found = engine.Volumes.Find(name);
         if (found.Count == 0)
             throw new SnapshotException(ErrorIds.VolumeNotFound, ErrorKind.NotFound, $"No volume matches '{name}'. Get-VmVolume lists the volumes of the store.", name);
-        return found.Select(v => (v.Id.ToString(), v.Name));
+        return found.Select(v => new NamedThing(v.Id.ToString(), v.Name));
     }
 
     /// <summary>As <see cref="SnapshotMustExist"/>, for the snapshots of volumes.</summary>
