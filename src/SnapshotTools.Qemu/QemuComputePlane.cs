@@ -59,9 +59,9 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
                 await using (client.ConfigureAwait(false))
                     return await QemuMachine.QueryStateAsync(client, CancellationToken.None).ConfigureAwait(false) is MachineState.Running or MachineState.GuestSuspended ? VmState.Running : VmState.Paused;
             }
-            catch (QmpBusyException)
+            catch (Exception e) when (e is QmpBusyException or QmpTimeoutException)
             {
-                return VmState.Running;     // a session works on it, and there is no second monitor to ask
+                return VmState.Running;     // a session works on it, and there is no second monitor to ask; or it is there and does not answer
             }
             catch (QmpDisconnectedException)
             {

@@ -8,7 +8,7 @@ namespace SnapshotTools.Qemu.Live;
 /// <summary>Sets a guest going again that an operation on it left standing: one that was killed, or whose connection failed.</summary>
 public static class StandingGuest
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     /// <summary>
     /// Ends a saving of the memory that nobody reads any more, takes away its write protection, and lets the processors run.
@@ -30,8 +30,11 @@ public static class StandingGuest
                 await using (client.ConfigureAwait(false))
                 {
                     client.CommandTimeout = Patience;
-                    if (await TryAsync(client).ConfigureAwait(false)) return true;
+                    if (!await TryAsync(client).ConfigureAwait(false)) continue;
                 }
+                // A saving that was only on its way to protect the pages has done so by its end.
+                if (process is not null) WriteProtection.Release(process);
+                return true;
             }
             catch (Exception e) when (e is QmpDisconnectedException or QmpException or QmpProtocolException)
             {

@@ -60,9 +60,11 @@ public sealed class QmpClient : IAsyncDisposable
 
     /// <summary>Connects, takes the greeting and leaves the capability negotiation.</summary>
     /// <param name="endpoint">Where the monitor listens.</param>
-    /// <param name="greetingTimeout">How long to wait for the greeting, 10 s by default: QEMU sends none while another client is connected.</param>
+    /// <param name="greetingTimeout">How long to wait for the greeting, 10 s by default: QEMU sends none while another client is connected. Where it is given,
+    /// QEMU must also take the negotiation within it: its main loop may come to stand in between.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="QmpDisconnectedException">Nothing listens there.</exception>
+    /// <exception cref="QmpTimeoutException">It greets, and then does not answer.</exception>
     /// <exception cref="QmpBusyException">Another client holds the monitor.</exception>
     /// <exception cref="QmpProtocolException">What listens there is no QMP monitor.</exception>
     public static async Task<QmpClient> ConnectAsync(QmpEndpoint endpoint, TimeSpan? greetingTimeout = null, CancellationToken cancellation = default)
@@ -71,9 +73,11 @@ public sealed class QmpClient : IAsyncDisposable
         var client = new QmpClient(socket, endpoint);
         try
         {
+            client.CommandTimeout = greetingTimeout ?? AnswerTimeout;
             await client.GreetAsync(greetingTimeout ?? GreetingTimeout, cancellation).ConfigureAwait(false);
             client._receiving = Task.Run(client.ReceiveAsync, CancellationToken.None);
             await client.ExecuteAsync("qmp_capabilities", cancellation: cancellation).ConfigureAwait(false);
+            client.CommandTimeout = AnswerTimeout;
             return client;
         }
         catch

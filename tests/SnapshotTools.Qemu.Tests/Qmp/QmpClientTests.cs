@@ -101,6 +101,15 @@ public sealed class QmpClientTests : IDisposable
     }
 
     [Fact]
+    public async Task One_that_greets_and_then_stands_still_is_given_up_as_soon()
+    {
+        var connecting = QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromSeconds(1));
+        await _server.AcceptAsync();
+        await _server.SayAsync(ScriptedServer.Greeting);
+        await Assert.ThrowsAsync<QmpTimeoutException>(() => connecting.WaitAsync(TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
     public async Task A_watch_sees_the_events_of_its_names_from_its_beginning_on()
     {
         await using var client = await _server.GreetAsync();
