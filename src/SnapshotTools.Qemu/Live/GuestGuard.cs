@@ -19,6 +19,7 @@ public sealed partial class GuestGuard : IDisposable
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
 
@@ -176,6 +177,7 @@ public sealed partial class GuestGuard : IDisposable
         try
         {
             process.Kill();
+            process.WaitForExit(EndLimit);   // a moment; who looks then finds no guard
         }
         catch (InvalidOperationException)
         {
