@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace SnapshotTools.Qemu.Launch;
 
@@ -32,11 +33,8 @@ public sealed partial record ProcessIdentity(int Id, long StartedAt, string Boot
     {
         if (OperatingSystem.IsLinux())
         {
-            // The descriptor pins the process: what is alive behind it when it is checked is what gets the signal.
-            nint descriptor = SystemCall(PidFdOpen, Id, 0, 0, 0);
-            if (descriptor < 0) return;
-            using var held = new Microsoft.Win32.SafeHandles.SafeFileHandle(descriptor, ownsHandle: true);
-            if (IsAlive) SystemCall(PidFdSendSignal, descriptor, SigKill, 0, 0);
+            using var pinned = Pin();
+            if (pinned is not null) SystemCall(PidFdSendSignal, pinned.DangerousGetHandle(), SigKill, 0, 0);
             return;
         }
         try
@@ -47,6 +45,16 @@ public sealed partial record ProcessIdentity(int Id, long StartedAt, string Boot
         catch (Exception e) when (e is ArgumentException or InvalidOperationException)
         {
         }
+    }
+
+    /// <summary>A descriptor of the process (pidfd_open(2), Linux); null when it has ended. What is alive behind it when that is checked is what is
+    /// meant by it ever after.</summary>
+    internal SafeFileHandle? Pin()
+    {
+        var pinned = new SafeFileHandle(SystemCall(PidFdOpen, Id, 0, 0, 0), ownsHandle: true);
+        if (!pinned.IsInvalid && IsAlive) return pinned;
+        pinned.Dispose();
+        return null;
     }
 
     /// <summary>Waits until the process has ended.</summary>

@@ -14,7 +14,7 @@ namespace SnapshotTools.Qemu.Memory;
 internal static partial class HugePages
 {
     private const string Settings = "/sys/kernel/mm/transparent_hugepage/";
-    private const int PidFdOpen = 434, ProcessMAdvise = 440;
+    private const int ProcessMAdvise = 440;
     private const int Collapse = 25;
     private const nuint PageMapScan = 0xc0606610;
     private const ulong IsPresent = 1 << 3, IsZero = 1 << 5, IsHuge = 1 << 6;
@@ -49,8 +49,8 @@ internal static partial class HugePages
         try
         {
             using var pages = File.OpenHandle(string.Create(CultureInfo.InvariantCulture, $"/proc/{process.Id}/pagemap"));
-            using var pinned = new SafeFileHandle(SystemCall(PidFdOpen, process.Id, 0, 0, 0, 0), ownsHandle: true);
-            if (pinned.IsInvalid || !process.IsAlive) return 0;
+            using var pinned = process.Pin();
+            if (pinned is null) return 0;
             foreach (var (start, length) in MemoryAreas.Find(process, MemoryAreas.HugePages))
             {
                 ulong from = (start + size - 1) / size * size, to = (start + length) / size * size;
@@ -124,9 +124,6 @@ internal static partial class HugePages
         if (bytes >= 0) return bytes;
         return Marshal.GetLastPInvokeError() is NotPermitted or NoProcess or NoMemory or Busy or NotImplemented ? null : 0;
     }
-
-    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    private static partial nint SystemCall(nint number, nint first, nint second, nint third, nint fourth, nint fifth);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint SystemCall(nint number, nint first, ref Range ranges, nint third, nint fourth, nint fifth);

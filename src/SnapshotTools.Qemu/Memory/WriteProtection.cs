@@ -13,7 +13,6 @@ namespace SnapshotTools.Qemu.Memory;
 /// </summary>
 public static partial class WriteProtection
 {
-    private const int PidFdOpen = 434;
     private const int PidFdGetFd = 438;
     private const nuint UffdioWriteProtect = 0xc018aa06;
     private const nuint UffdioUnregister = 0x8010aa01;
@@ -36,8 +35,8 @@ public static partial class WriteProtection
         if (!OperatingSystem.IsLinux() || FindDescriptors(process) is not { Length: > 0 } descriptors) return false;
         var ranges = MemoryAreas.Find(process, MemoryAreas.WriteProtectTracking);
         if (ranges.Count == 0) return false;
-        using var pinned = new SafeFileHandle(SystemCall(PidFdOpen, process.Id, 0, 0), ownsHandle: true);
-        if (pinned.IsInvalid || !process.IsAlive) return false;
+        using var pinned = process.Pin();
+        if (pinned is null) return false;
         bool released = false;
         foreach (int descriptor in descriptors)
         {

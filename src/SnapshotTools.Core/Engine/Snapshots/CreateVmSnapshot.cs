@@ -54,7 +54,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     {
         if (_existing is not null) return Context.ToModel(_existing);
         var work = Context.Database.Read(Describe);
-        var (snapshot, parts, rows, frozen, heads) = (work.Snapshot, work.Parts, work.Volumes, work.Frozen, work.Heads);
+        var (snapshot, parts, frozen, heads) = (work.Snapshot, work.Parts, work.Frozen, work.Heads);
         using var machine = Context.FindMachine(_vm);
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.
         using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
@@ -71,7 +71,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         try
         {
             heads.Create();
-            run.Log($"{rows.Count} new heads are durable");
+            run.Log($"{parts.Count} new heads are durable");
             run.Cancellation.ThrowIfCancellationRequested();
             if (machine is not null) snapshot = PoweredMachines.About(_vm, () => new LiveSnapshot(Context, _vm.Name, request, run).Take(machine, heads, snapshot, memory));
             else run.BeginPoint().Dispose();
@@ -81,8 +81,8 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             {
                 long snapshotId = Catalog.Snapshots.Insert(snapshot);
                 snapshot = snapshot with { Id = snapshotId };
-                parts = parts.ConvertAll(p => p with { VmSnapshotId = snapshotId }).ConvertAll(p => p with { Id = Catalog.Snapshots.InsertVolumeSnapshot(p) });
-                for (int i = 0; i < rows.Count; i++) Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
+                parts = parts.ConvertAll(p => p with { Id = Catalog.Snapshots.InsertVolumeSnapshot(p with { VmSnapshotId = snapshotId }) });
+                for (int i = 0; i < frozen.Count; i++) Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
                 heads.Commit(parts.ConvertAll(p => p.Id));
                 if (memory is not null) Catalog.Layers.KeepPendingMemory(memory);
                 if (ofSnapshot is not null)

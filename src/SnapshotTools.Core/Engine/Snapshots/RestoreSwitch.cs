@@ -56,7 +56,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
         if (_ofBackup is not null) FirmwareFiles.Copy(context, _own!, _ofBackup);
         run.Log($"{_parts.Count} new heads are durable");
         if (choice.KeepBackup) context.Storage.MakeDurable([.. _replaced.Select(l => l.File)]);
-        var facts = _replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
+        var kept = choice.KeepBackup ? _replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l)) : [];
         run.Cancellation.ThrowIfCancellationRequested();
         run.Commit(() =>
         {
@@ -65,8 +65,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
             if (_ofBackup is not null) GiveToBackup(_ofBackup);
             if (!choice.KeepBackup && backup.Find() is { } temporary) backup.Delete(temporary);
             _heads.Commit(_parts.ConvertAll(p => p.Id));
-            if (choice.KeepBackup)
-                for (int i = 0; i < _replaced.Count; i++) Catalog.Layers.Freeze(_replaced[i].Id, facts[i]);
+            for (int i = 0; i < kept.Count; i++) Catalog.Layers.Freeze(_replaced[i].Id, kept[i]);
             IsTidy = Collect();
             Catalog.Machines.SetMemory(choice.Vm.Id, _isWhole ? choice.Snapshot.Memory : null);   // otherwise it would be of other disks
             if (_isWhole)

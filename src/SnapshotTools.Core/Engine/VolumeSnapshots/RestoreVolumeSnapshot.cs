@@ -52,7 +52,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
             {
                 heads.Create();
                 if (keepBackup) Storage.MakeDurable([replaced.File]);
-                var facts = LayerFiles.Measure(Storage, replaced);
+                var kept = keepBackup ? LayerFiles.Measure(Storage, replaced) : null;
                 run.Cancellation.ThrowIfCancellationRequested();
                 run.Commit(() =>
                 {
@@ -60,8 +60,8 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                     if (keepBackup)
                         Catalog.Snapshots.InsertVolumeSnapshot(new VolumeSnapshotRow(0, Guid.CreateVersion7(), _volume.Id, _volume.PresentId, null, 0, backup, _startedAt, $"The state before the restore of '{_snapshot.Name}'", replaced.Id));
                     heads.Commit([_snapshot.Id]);
-                    Catalog.Layers.Freeze(replaced.Id, facts);
-                    if (!keepBackup) _collecting.DropDeleted(_collecting.PlanAround(_volume.Id, [replaced.Id]));
+                    if (kept is not null) Catalog.Layers.Freeze(replaced.Id, kept);
+                    else _collecting.DropDeleted(_collecting.PlanAround(_volume.Id, [replaced.Id], [replaced.Id]));
                 });
             }
             catch (Exception error)
