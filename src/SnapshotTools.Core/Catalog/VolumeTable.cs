@@ -6,6 +6,9 @@ internal sealed class VolumeTable(Database database)
     public VolumeRow Get(long id) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id = ?1", VolumeRow.Read, id)
         ?? throw new SnapshotException(ErrorIds.VolumeNotFound, ErrorKind.NotFound, "The volume was removed in the meantime.");
 
+    /// <summary>A volume that can be seen; null when it was removed.</summary>
+    public VolumeRow? Find(long id) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id = ?1 AND v.is_removed = 0", VolumeRow.Read, id);
+
     /// <summary>The volumes that some rows refer to, in their order.</summary>
     public List<VolumeRow> Of<TRow>(List<TRow> rows, Func<TRow, long> id) =>
         database.QueryFor(rows, id, $"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id", VolumeRow.Read, v => v.Id, Get);

@@ -27,7 +27,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         foreach (long volumeId in context.Catalog.Layers.VolumesWithUnneededLayers()) Collect(volumeId);
         bool isNewBoot = context.Catalog.GetBootId() != bootId;
         var unpublished = context.Catalog.Layers.Unpublished();
-        foreach (var volume in isNewBoot ? context.Catalog.Volumes.All() : unpublished.ConvertAll(context.Catalog.Volumes.Get)) Publish(volume);
+        foreach (long volumeId in isNewBoot ? context.Catalog.Volumes.All().ConvertAll(v => v.Id) : unpublished) Publish(volumeId);
         if (isNewBoot || unpublished.Count > 0) context.Storage.TidyPublished();
         if (context.Catalog.Layers.Garbage() is { Count: > 0 } garbage)
         {
@@ -49,8 +49,8 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         foreach (var operation in context.Catalog.Operations.Running())
         {
             if (context.Catalog.Copies.Find(operation.Id) is { } copy && held.Contains(LockKey.Volume(copy.VolumeId))) TakeBackIfDead(operation);
-            var below = context.Catalog.Layers.Pending(operation.Id).Where(l => l.ParentId is not null).Select(l => context.Catalog.Layers.Get(l.ParentId!.Value));
-            if (!below.Any(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) continue;
+            var below = context.Database.Read(() => context.Catalog.Layers.Pending(operation.Id).FindAll(l => l.ParentId is not null).ConvertAll(l => context.Catalog.Layers.Get(l.ParentId!.Value)));
+            if (!below.Exists(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) continue;
             // It had the volume's lock too. Its process is about to end, and the kernel lets go of one lock after the other; or somebody else takes it back.
             using (var mine = context.Locks.Acquire([LockKey.Operation(operation.Id)], DeathPatience, _ => StillThere(operation), null, cancellation)) TakeBack(operation);
         }
@@ -115,16 +115,19 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
             log?.Invoke($"Volume '{context.Catalog.Volumes.Get(volumeId).Name}' has {plan.Merges.Count} layers that nothing needs any more. Run Optimize-SnapshotStore to merge them.");
     }
 
-    private void Publish(VolumeRow volume)
+    private void Publish(long volumeId)
     {
-        using var mine = context.Locks.TryAcquire(LockKey.Volume(volume.Id));
+        using var mine = context.Locks.TryAcquire(LockKey.Volume(volumeId));
         if (mine is null) return;   // the operation on it publishes it
-        var head = context.Catalog.Layers.Get(context.Catalog.Volumes.Get(volume.Id).HeadId).File;
-        if (!context.Storage.IsPublished(volume.Name, head))
+        if (context.Catalog.Volumes.Find(volumeId) is { } volume)   // it may have been removed meanwhile
         {
-            context.Storage.Publish(volume.Name, head);
-            log?.Invoke($"The stable path of volume '{volume.Name}' leads to its head again.");
+            var head = context.Catalog.Layers.Get(volume.HeadId).File;
+            if (!context.Storage.IsPublished(volume.Name, head))
+            {
+                context.Storage.Publish(volume.Name, head);
+                log?.Invoke($"The stable path of volume '{volume.Name}' leads to its head again.");
+            }
         }
-        context.Database.Write(() => context.Catalog.Layers.SetPublished(volume.Id), durable: false);
+        context.Database.Write(() => context.Catalog.Layers.SetPublished(volumeId), durable: false);
     }
 }
