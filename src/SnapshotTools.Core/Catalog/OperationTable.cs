@@ -36,12 +36,12 @@ internal sealed class OperationTable(Database database)
         database.Execute("UPDATE operation SET bytes_done = ?2, bytes_total = ?3, rate = ?4 WHERE id = ?1", id, done, total, rate);
 
     public List<OperationRow> Open() =>
-        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state IN (0, 1, 2)", OperationRow.Read);
+        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state < 3", OperationRow.Read);
 
     /// <summary>Those that somebody works on, or worked on when the process was killed.</summary>
     /// <remarks>SQLite uses the index of open operations only where its condition is said literally.</remarks>
     public List<OperationRow> Running() =>
-        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state IN (0, 1, 2) AND o.state = 1", OperationRow.Read);
+        database.Query($"SELECT {OperationRow.Columns} FROM operation o WHERE o.state < 3 AND o.state = 1", OperationRow.Read);
 
     public List<OperationRow> All() => database.Query($"SELECT {OperationRow.Columns} FROM operation o ORDER BY o.id", OperationRow.Read);
 

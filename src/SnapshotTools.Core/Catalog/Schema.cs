@@ -110,6 +110,12 @@ internal static class Schema
         """,
 
         LedgerTables.Triggers(LedgerTables.Second),
+
+        """
+        -- a list of three in its condition made a temporary table for every operation that begins or ends
+        DROP INDEX operation_open;
+        CREATE INDEX operation_open ON operation(state) WHERE state < 3;
+        """,
     ];
 
     /// <summary>The version that this module writes.</summary>

@@ -21,6 +21,7 @@ public sealed class MigrationTests : IDisposable
         "ALTER TABLE vm DROP COLUMN generation",
         "DROP INDEX volume_removed",
         DropTriggers(LedgerTables.Second),
+        "DROP INDEX operation_open; CREATE INDEX operation_open ON operation(state) WHERE state IN (0, 1, 2)",
     ];
 
     private readonly StoreScenario _scenario = new();
