@@ -16,8 +16,9 @@ public class PwshSession : IDisposable
     private static readonly TimeSpan StartTimeout = TimeSpan.FromMinutes(2);
 
     private readonly TempFolder _folder = new();
-    private readonly Process _process;
     private readonly StringBuilder _stderr = new();
+    private readonly bool _importModule;
+    private Process _process;
 
     /// <summary>Starts PowerShell and imports the module.</summary>
     public PwshSession()
@@ -29,15 +30,9 @@ public class PwshSession : IDisposable
     /// <param name="importModule">Whether to import the module.</param>
     protected PwshSession(bool importModule)
     {
-        string module = Repository.Module;
+        _importModule = importModule;
         _process = Start();
-        _process.ErrorDataReceived += (_, e) =>
-        {
-            if (e.Data is null) return;
-            lock (_stderr) _stderr.AppendLine(e.Data);
-        };
-        _process.BeginErrorReadLine();
-        if (importModule) Run($"Import-Module '{module}'", timeout: StartTimeout).Succeeded();
+        ImportModule();
     }
 
     /// <summary>A folder of the session's own, deleted with it.</summary>
@@ -53,12 +48,13 @@ public class PwshSession : IDisposable
     /// <param name="script">The script.</param>
     /// <param name="answers">What the user types at prompts, in order: a choice's hot key such as <c>Y</c>, or a line.</param>
     /// <param name="width">Columns of the terminal.</param>
-    /// <param name="timeout">After which the process is killed and the test fails; 60 s if not said.</param>
+    /// <param name="timeout">After which the process is killed and the test fails; 60 s if not said. The next script begins in a new one.</param>
     public PwshResult Run(string script, string[]? answers = null, int width = 120, TimeSpan? timeout = null) => Begin(script, answers, width).Wait(timeout);
 
     /// <summary>Begins a script that the test stops or watches.</summary>
     public PwshCall Begin(string script, string[]? answers = null, int width = 120)
     {
+        if (_process.HasExited) StartAnew();
         Send(new Request(script, answers ?? [], width));
         return new PwshCall(this);
     }
@@ -109,6 +105,19 @@ public class PwshSession : IDisposable
         }
     }
 
+    /// <summary>What made the process end has failed its own test, and is no concern of the next.</summary>
+    private void StartAnew()
+    {
+        _process.Dispose();
+        _process = Start();
+        ImportModule();
+    }
+
+    private void ImportModule()
+    {
+        if (_importModule) Run($"Import-Module '{Repository.Module}'", timeout: StartTimeout).Succeeded();
+    }
+
     private Process Start()
     {
         string driver = typeof(ScriptDriver).Assembly.Location;
@@ -126,7 +135,14 @@ public class PwshSession : IDisposable
         };
         start.Environment["SNAPSHOTTOOLS_STORE"] = Store;
         start.Environment["NO_COLOR"] = "1";
-        return Process.Start(start)!;
+        var process = Process.Start(start)!;
+        process.ErrorDataReceived += (_, e) =>
+        {
+            if (e.Data is null) return;
+            lock (_stderr) _stderr.AppendLine(e.Data);
+        };
+        process.BeginErrorReadLine();
+        return process;
     }
 
     private void Kill()
@@ -134,6 +150,7 @@ public class PwshSession : IDisposable
         try
         {
             _process.Kill(entireProcessTree: true);
+            _process.WaitForExit(10_000);
         }
         catch (InvalidOperationException)
         {

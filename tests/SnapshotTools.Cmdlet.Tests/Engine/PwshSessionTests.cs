@@ -70,5 +70,13 @@ public sealed class PwshSessionTests(PwshSession session) : IClassFixture<PwshSe
     }
 
     [Fact]
+    public void A_script_that_hangs_fails_its_own_test_only()
+    {
+        Assert.Throws<TimeoutException>(() => session.Run("Start-Sleep 600", timeout: TimeSpan.FromSeconds(1)));
+
+        Assert.Equal("SnapshotTools", session.Run("(Get-Command Get-VmSnapshot).Module.Name").Succeeded().Output[0].ToString());
+    }
+
+    [Fact]
     public void The_session_has_a_store_of_its_own() => Assert.Equal(session.Store, session.Run("$env:SNAPSHOTTOOLS_STORE").Output[0].ToString());
 }
