@@ -7,6 +7,9 @@ internal sealed class CopyTable(Database database)
 
     public List<CopyRow> All() => database.Query($"SELECT {CopyRow.Columns} FROM copy c ORDER BY c.operation_id", CopyRow.Read);
 
+    /// <summary>Whether there is one at all.</summary>
+    public bool Any() => database.Number("SELECT EXISTS(SELECT 1 FROM copy)") != 0;
+
     /// <summary>Copies that a volume is the target or the source of.</summary>
     public List<CopyRow> OfVolume(long volumeId) =>
         database.Query($"SELECT {CopyRow.Columns} FROM copy c WHERE c.volume_id = ?1 OR c.source_id = ?1 ORDER BY c.operation_id", CopyRow.Read, volumeId);

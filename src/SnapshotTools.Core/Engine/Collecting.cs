@@ -45,10 +45,13 @@ internal sealed class Collecting(EngineContext context)
     public CollectPlan PlanAround(long volumeId, long[] around, IReadOnlyCollection<long>? dropped = null) => PlanAround(new Dictionary<long, long[]> { [volumeId] = around }, dropped)[volumeId];
 
     /// <summary>The plan in words and bytes.</summary>
-    public List<PlanStep> Describe(string volume, CollectPlan plan)
+    /// <param name="volume">The volume's name.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="known">A layer of the volume that need not be looked up.</param>
+    public List<PlanStep> Describe(string volume, CollectPlan plan, LayerRow? known = null)
     {
         var steps = new List<PlanStep>();
-        foreach (var layer in plan.Deletes.Select(Layers.Get))
+        foreach (var layer in plan.Deletes.Select(id => known?.Id == id ? known : Layers.Get(id)))
         {
             long bytes = layer.External ? 0 : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
             steps.Add(new PlanStep(PlanAction.DeleteLayer, layer.Uid.ToString(), layer.External

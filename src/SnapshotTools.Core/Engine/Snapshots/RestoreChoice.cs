@@ -18,6 +18,15 @@ internal sealed record RestoreChoice
     /// <summary>Its parts that are restored.</summary>
     public required List<VolumeSnapshotRow> Parts { get; init; }
 
+    /// <summary>Their volumes, in the same order.</summary>
+    public required List<VolumeRow> Restored { get; init; }
+
+    /// <summary>Their layers, in the same order.</summary>
+    public required List<LayerRow> Layers { get; init; }
+
+    /// <summary>The present heads of their volumes, in the same order.</summary>
+    public required List<LayerRow> Heads { get; init; }
+
     /// <summary>The volumes that were asked for; empty for all.</summary>
     public required IReadOnlyList<string> Volumes { get; init; }
 
@@ -46,13 +55,17 @@ internal sealed record RestoreChoice
             throw new SnapshotException(ErrorIds.VmInError, ErrorKind.Conflict,
                 $"The restore of VM '{vm.Name}' that failed was to snapshot '{snapshot.Name}'. End it first: Restore-VmSnapshot {vm.Name} -FailAction Retry, or -FailAction Rollback.", vm.Name);
         IReadOnlyList<string> volumes = failed?.Volumes ?? request.Volumes;
+        var (parts, restored) = PartsOf(context, vm, snapshot, volumes);
         var state = failed is null ? context.StateOf(vm) : failed.Was ?? VmState.Stopped;
         return new RestoreChoice
         {
             Vm = vm,
             Failed = failed,
             Snapshot = snapshot,
-            Parts = PartsOf(context, vm, snapshot, volumes),
+            Parts = parts,
+            Restored = restored,
+            Layers = context.Catalog.Layers.Of(parts, p => p.LayerId),
+            Heads = context.Catalog.Layers.Of(restored, v => v.HeadId),
             Volumes = volumes,
             KeepBackup = request.KeepBackup || failed?.KeepBackup == true,
             State = state,
@@ -69,7 +82,7 @@ internal sealed record RestoreChoice
             : new SnapshotException(ErrorIds.VolumeInUse, ErrorKind.Conflict, $"VM '{Vm.Name}' is running and uses the volumes that would be restored. Use -StopVm, or stop it first: Stop-VmInstance {Vm.Name}", Vm.Name);
     }
 
-    private static List<VolumeSnapshotRow> PartsOf(EngineContext context, VmRow vm, VmSnapshotRow snapshot, IReadOnlyList<string> wanted)
+    private static (List<VolumeSnapshotRow> Parts, List<VolumeRow> Volumes) PartsOf(EngineContext context, VmRow vm, VmSnapshotRow snapshot, IReadOnlyList<string> wanted)
     {
         var all = context.Catalog.Snapshots.OfVmSnapshot(snapshot.Id);
         var volumes = context.Catalog.Volumes.Of(all, p => p.VolumeId);
@@ -81,7 +94,7 @@ internal sealed record RestoreChoice
                     $"Volume '{Names.Shown(name)}' is not part of snapshot '{snapshot.Name}' of VM '{vm.Name}', which has {string.Join(", ", volumes.Select(v => $"'{v.Name}'"))}. A snapshot restores onto its own volumes only; make another disk from it with New-VmVolume -FromSnapshot.", Names.Shown(name));
         }
         var any = Names.Matcher(wanted);
-        return all.Where((_, i) => any(volumes[i].Name, volumes[i].Uid)).ToList();
+        return (all.Where((_, i) => any(volumes[i].Name, volumes[i].Uid)).ToList(), volumes.FindAll(v => any(v.Name, v.Uid)));
     }
 
     /// <summary>A memory is of use only to a machine of the same devices, over disks that nobody has written to since.</summary>

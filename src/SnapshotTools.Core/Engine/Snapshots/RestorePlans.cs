@@ -19,24 +19,21 @@ internal sealed class RestorePlans(EngineContext context, RestoreChoice choice, 
         if (choice.Ran && !(saves && choice.KeepBackup))
             lost.Add($"what the guest of VM '{vm}' has in memory and has not written to its disks{(choice.WhyNoMemory is null ? "" : $"; it is lost as well should the restore fail, since {choice.WhyNoMemory}")}");
         if (choice.State == VmState.Suspended && !RestoreBackup.KeepsSuspendedMemory(context, choice)) lost.Add($"the memory that VM '{vm}' was suspended with, as far as no snapshot keeps it");
-        var volumes = context.Catalog.Volumes.Of(choice.Parts, p => p.VolumeId);
-        var heads = context.Catalog.Layers.Of(volumes, v => v.HeadId).ToDictionary(l => l.VolumeId!.Value);
-        var present = context.Catalog.Snapshots.PresentOf(volumes);
-        var released = choice.KeepBackup ? null : collecting.PlanAround(heads.ToDictionary(h => h.Key, h => new[] { h.Value.Id }), heads.Values.Select(h => h.Id).ToHashSet());
-        foreach (var volume in volumes)
+        var present = context.Catalog.Snapshots.PresentOf(choice.Restored);
+        var released = choice.KeepBackup ? null : collecting.PlanAround(choice.Heads.ToDictionary(h => h.VolumeId!.Value, h => new[] { h.Id }), choice.Heads.ConvertAll(h => h.Id));
+        foreach (var (volume, head) in choice.Restored.Zip(choice.Heads))
         {
             steps.Add(new PlanStep(PlanAction.Branch, volume.Name, $"put a new head for volume '{volume.Name}' over snapshot '{choice.Snapshot.Name}'"));
             if (released is null) continue;
-            var head = heads[volume.Id];
             var since = volume.PresentId is { } id ? present.GetValueOrDefault(id) : null;
             // How much that is changes under a running guest, and a plan that was agreed to must not.
             string written = choice.Ran && choice.Failed is null ? "all that was" : ByteSize.Format(LayerFiles.Measure(context.Storage, head).AllocatedBytes);
             lost.Add($"the present state of volume '{volume.Name}': {written} written since {(since is null ? "it was made" : $"snapshot '{since.Name}'")}");
-            steps.AddRange(collecting.Describe(volume.Name, released[volume.Id]));
+            steps.AddRange(collecting.Describe(volume.Name, released[volume.Id], head));
         }
         var others = saves && choice.KeepBackup ? RestoreBackup.OtherVolumes(context, choice) : [];
         steps.AddRange(others.Select(v => new PlanStep(PlanAction.Freeze, v.Name, $"freeze the head of volume '{v.Name}', to which the memory of the backup belongs too, and put a new empty one over it")));
-        long space = NewHeads.SpaceFor(context.Storage, [.. context.Catalog.Layers.Of(choice.Parts, p => p.LayerId).Select(l => l.Size), .. others.Select(v => v.Size)]);
+        long space = NewHeads.SpaceFor(context.Storage, [.. choice.Layers.Select(l => l.Size), .. others.Select(v => v.Size)]);
         context.RequireSpace(space, $"Restoring VM '{vm}'");
         return new OperationPlan
         {

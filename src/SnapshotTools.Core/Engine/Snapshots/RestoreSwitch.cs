@@ -23,10 +23,12 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
     public void Prepare()
     {
         // What the memory of a backup that is kept belongs to is frozen with it, restored or not.
-        _parts = [.. choice.Parts, .. choice.KeepBackup ? backup.OtherParts() : []];
-        _volumes = Catalog.Volumes.Of(_parts, p => p.VolumeId);
-        _replaced = Catalog.Layers.Of(_volumes, v => v.HeadId);
-        var layers = Catalog.Layers.Of(_parts, p => p.LayerId);
+        var others = choice.KeepBackup ? backup.OtherParts() : [];
+        var otherVolumes = Catalog.Volumes.Of(others, p => p.VolumeId);
+        _parts = [.. choice.Parts, .. others];
+        _volumes = [.. choice.Restored, .. otherVolumes];
+        _replaced = [.. choice.Heads, .. Catalog.Layers.Of(otherVolumes, v => v.HeadId)];
+        List<LayerRow> layers = [.. choice.Layers, .. Catalog.Layers.Of(others, p => p.LayerId)];
         _heads = new NewHeads(context);
         _configuration = Json.Read<VmConfiguration>(choice.Snapshot.Configuration);
         var identities = context.IdentitiesOf(_parts, context.IdentityOf(choice.Snapshot, _configuration));

@@ -31,8 +31,8 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         var plans = new RestorePlans(Context, _choice, _collecting);
         if (IsRollback) return plans.OfRollback();
         if (_choice.Ran && _choice.Failed is null && !request.StopVm) throw _choice.MustBeStopped(Context);
-        foreach (var layer in Catalog.Layers.Of(_choice.Parts, p => p.LayerId)) LayerFiles.Measure(Storage, layer);
-        foreach (var volume in Catalog.Volumes.Of(_choice.Parts, p => p.VolumeId)) CopyRules.RequireNoCopy(Context, volume, "restored");
+        foreach (var layer in _choice.Layers) LayerFiles.Measure(Storage, layer);
+        CopyRules.RequireNoCopy(Context, _choice.Restored, "restored");
         return plans.OfRestore();
     }
 
@@ -101,10 +101,10 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     /// <summary>An image that somebody else has open is a rule broken, not a restore that failed: the VM goes on.</summary>
     private IDisposable Reserve(RunOptions options)
     {
-        List<VolumeSnapshotRow> parts = [.. _choice.Parts, .. _choice.KeepBackup ? _backup.OtherParts() : []];
+        var others = _choice.KeepBackup ? _backup.OtherParts() : [];
         try
         {
-            return Storage.Reserve([.. Context.Database.Read(() => Catalog.Layers.Of(Catalog.Volumes.Of(parts, p => p.VolumeId), v => v.HeadId)).Select(l => l.File)]);
+            return Storage.Reserve([.. _choice.Heads.Select(l => l.File), .. Catalog.Layers.Of(Catalog.Volumes.Of(others, p => p.VolumeId), v => v.HeadId).Select(l => l.File)]);
         }
         catch (SnapshotException) when (_choice.Failed is null)
         {
