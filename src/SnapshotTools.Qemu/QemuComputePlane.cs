@@ -150,6 +150,20 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
     }
 
     /// <inheritdoc/>
+    public void Forget(Guid vmId)
+    {
+        if (_launcher.IsRunning(vmId)) return;
+        try
+        {
+            _launcher.FolderOf(vmId).Delete();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // It holds sockets that nobody listens at, and goes with the next start of the computer.
+        }
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         // Connections belong to the machines that were found.

@@ -26,6 +26,42 @@ public sealed class DependantTests : IDisposable
         Assert.Contains("-Defer", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Of_many_dependants_the_first_are_named_and_the_others_counted()
+    {
+        _store.NewVolume("os");
+        Clone(linked: true, [.. Enumerable.Range(10, 12).Select(i => new CloneSource("os", null, $"c{i}"))]);
+
+        var refused = Assert.Throws<SnapshotException>(() => Engine.Volumes.Remove("os", false));
+
+        Assert.Contains("'c18', 'c19' and 2 more and cannot be removed", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(PlanAction.DeleteLayer)]
+    [InlineData(PlanAction.MergeUp)]
+    public void The_plan_of_a_removal_with_flattening_says_what_becomes_of_the_layer(PlanAction then)
+    {
+        _store.NewVm("web01", "os");
+        _store.Snapshot("web01", "first");
+        _store.Write("os", 0, 200_000, 1);
+        var snapshot = _store.Snapshot("web01", "a");
+        _store.Write("os", 0, 300_000, 2);
+        Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"));
+        // On the restored snapshot nothing lies then but the clone.
+        if (then == PlanAction.DeleteLayer) Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "first" }).Run();
+        string clone = _store.Hash("c1");
+        int before = Engine.GetStore().LayerCount;
+
+        var removal = Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a", Dependants = DependantAction.Flatten });
+
+        Assert.True(Assert.Single(removal.Plan.Steps, s => s.Action == then).BytesFreed >= 200_000);
+        removal.Run();
+        Assert.Equal(before - 1, Engine.GetStore().LayerCount);
+        Assert.Equal(clone, _store.Hash("c1"));
+        _store.AssertClean();
+    }
+
     [Theory]
     [InlineData(DependantAction.Flatten)]
     [InlineData(DependantAction.Defer)]

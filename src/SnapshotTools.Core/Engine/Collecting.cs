@@ -8,11 +8,13 @@ internal sealed class Collecting(EngineContext context)
 {
     private LayerTable Layers => context.Catalog.Layers;
 
-    /// <summary>What will go of a volume once some layers are released by their snapshots and some heads are dropped.</summary>
-    public CollectPlan PlanAfter(long volumeId, IReadOnlySet<long> released, IReadOnlySet<long> dropped)
+    /// <summary>What will go of a volume once some layers are released by their snapshots.</summary>
+    /// <param name="volumeId">The volume.</param>
+    /// <param name="released">The layers.</param>
+    /// <param name="flattened">Whether the linked clones that lie on them are made independent first.</param>
+    public CollectPlan PlanAfter(long volumeId, IReadOnlySet<long> released, bool flattened = false)
     {
-        var layers = Layers.ForCollector(volumeId)
-            .Select(l => dropped.Contains(l.Id) ? l with { IsNeeded = false } : released.Contains(l.Id) ? l with { IsNeeded = HasForeignChild(l.Id, volumeId) } : l);
+        var layers = Layers.ForCollector(volumeId).Select(l => released.Contains(l.Id) ? l with { IsNeeded = !flattened && HasForeignChild(l.Id, volumeId) } : l);
         return LayerCollector.Plan(layers);
     }
 

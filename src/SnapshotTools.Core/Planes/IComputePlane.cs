@@ -37,6 +37,9 @@ public interface IComputePlane : IDisposable
 
     /// <summary>What the hypervisor said last before the VM's machine ended by itself; null while it runs, and after it was stopped.</summary>
     string? LastWords(Guid vmId);
+
+    /// <summary>Removes what is left of the machine of a VM that is no more. One that runs is left alone, and what cannot be removed is in nobody's way.</summary>
+    void Forget(Guid vmId);
 }
 
 /// <summary>A machine that someone else started.</summary>

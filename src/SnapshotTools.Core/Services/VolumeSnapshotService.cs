@@ -34,7 +34,7 @@ public sealed class VolumeSnapshotService
     /// <summary>Removes a snapshot that is no part of a VM snapshot; gives back what it was.</summary>
     public PlannedOperation<VolumeSnapshot> Remove(string volume, string snapshot, DependantAction dependants = DependantAction.Refuse)
     {
-        var removal = new RemoveVolumeSnapshot(_context, volume, snapshot, dependants != DependantAction.Refuse).Prepare();
+        var removal = new RemoveVolumeSnapshot(_context, volume, snapshot, dependants).Prepare();
         if (dependants != DependantAction.Flatten) return removal;
         var clones = _context.Database.Read(() => _context.Catalog.Volumes.LinkedClonesOn(_context.ResolveSnapshot(_context.ResolveVolume(volume), snapshot).LayerId));
         return FlattenVolumes.Before(_context, clones, removal, () => new RemoveVolumeSnapshot(_context, volume, snapshot).Prepare());

@@ -93,5 +93,8 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
         Run("Stop-VmInstance web01 -TurnOff -Force");
         Assert.Equal("", Vm("LastWords"));
         Assert.Contains("no-such-option", Fail("ComputeFailed", "Set-VmInstance web01 -ExtraArgument '-no-such-option'; Start-VmInstance web01").Message, StringComparison.Ordinal);
+        Assert.Single(Directory.GetDirectories(RunFolder));
+        Run("Remove-VmInstance web01 -IncludeVolumes -Force");
+        Assert.Empty(Directory.GetDirectories(RunFolder));
     }
 }

@@ -38,7 +38,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             Kind = OperationKind.Remove,
             Target = _vm.Name,
             Summary = $"Remove {(isTemplate ? "template" : "VM instance")} '{_vm.Name}'{(removeVolumes ? " and its volumes" : ", leaving its volumes")}.",
-            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying, allowClones: dependants != DependantAction.Refuse), .. volumes.Steps],
+            Steps = [.. _snapshots.Select(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}'")), .. SnapshotLayers.DescribeRelease(Context, _collecting, staying, dependants), .. volumes.Steps],
             Lost = [$"{(isTemplate ? "template" : "VM instance")} '{_vm.Name}'", .. _snapshots.Select(s => $"snapshot '{s.Name}'"), .. volumes.Lost],
         };
     }
@@ -73,6 +73,7 @@ internal sealed class RemoveVm(EngineContext context, string vmName, bool remove
             run.Afterwards(_collecting.DeleteGarbage);
             SnapshotLayers.Collect(Context, _collecting, [.. _parts.Select(p => p.VolumeId).Distinct().Where(id => !_removed.Exists(v => v.Id == id))], run);
             run.Commit(() => { });
+            Context.Compute?.Forget(_vm.Uid);
         }
         catch (Exception error)
         {

@@ -27,7 +27,7 @@ internal sealed class RemoveVmSnapshot(EngineContext context, RemoveSnapshotRequ
         var steps = _doomed.ConvertAll(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}' of {s.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}"));
         if (!request.MetadataOnly)
         {
-            steps.AddRange(SnapshotLayers.DescribeRelease(Context, _collecting, _doomed.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id)).ToList(), request.Dependants != DependantAction.Refuse));
+            steps.AddRange(SnapshotLayers.DescribeRelease(Context, _collecting, _doomed.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id)).ToList(), request.Dependants));
             steps.AddRange(_doomed.Where(s => s.Memory is not null).Select(s => new PlanStep(PlanAction.DeleteFile, s.Memory!, $"delete the memory of checkpoint '{s.Name}'", BytesFreed: s.MemoryBytes)));
         }
         return new OperationPlan

@@ -8,20 +8,20 @@ internal static class SnapshotLayers
 {
     /// <summary>The steps that follow when these volume snapshots go.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.HasDependants"/>: a linked clone lies on one of their layers.</exception>
-    public static IEnumerable<PlanStep> DescribeRelease(EngineContext context, Collecting collecting, IReadOnlyList<VolumeSnapshotRow> doomed, bool allowClones = false)
+    public static IEnumerable<PlanStep> DescribeRelease(EngineContext context, Collecting collecting, IReadOnlyList<VolumeSnapshotRow> doomed, DependantAction dependants = DependantAction.Refuse)
     {
         var steps = new List<PlanStep>();
         foreach (var group in doomed.GroupBy(s => s.VolumeId))
         {
             var volume = context.Catalog.Volumes.Get(group.Key);
-            if (!allowClones)
+            if (dependants == DependantAction.Refuse)
             {
                 foreach (var snapshot in group)
                     Dependants.RequireNone(context.Catalog.Volumes.LinkedClonesOn(snapshot.LayerId), $"Snapshot '{snapshot.Name}' of volume '{volume.Name}'", snapshot.Name);
             }
             var released = group.GroupBy(s => s.LayerId).Where(g => context.Catalog.Snapshots.CountOnLayer(g.Key) == g.Count()).Select(g => g.Key)
                 .Where(id => context.Catalog.Layers.Get(id).State == LayerState.Frozen).ToHashSet();
-            steps.AddRange(collecting.Describe(volume.Name, collecting.PlanAfter(volume.Id, released, new HashSet<long>())));
+            steps.AddRange(collecting.Describe(volume.Name, collecting.PlanAfter(volume.Id, released, dependants == DependantAction.Flatten)));
         }
         return steps;
     }

@@ -4,7 +4,7 @@ using SnapshotTools.Core.Engine.Snapshots;
 namespace SnapshotTools.Core.Engine.VolumeSnapshots;
 
 /// <summary>Removes one snapshot of a volume that is no part of a VM snapshot.</summary>
-internal sealed class RemoveVolumeSnapshot(EngineContext context, string volumeName, string snapshotName, bool allowClones = false) : Command<VolumeSnapshot>(context)
+internal sealed class RemoveVolumeSnapshot(EngineContext context, string volumeName, string snapshotName, DependantAction dependants = DependantAction.Refuse) : Command<VolumeSnapshot>(context)
 {
     private readonly Collecting _collecting = new(context);
     private VolumeRow _volume = null!;
@@ -24,7 +24,7 @@ internal sealed class RemoveVolumeSnapshot(EngineContext context, string volumeN
                 $"Snapshot '{_snapshot.Name}' of volume '{_volume.Name}' is part of snapshot '{whole.Name}' of VM '{vm}' and cannot be removed by itself. Remove the whole: Remove-VmSnapshot {vm} {whole.Name}", _snapshot.Name);
         }
         var steps = new List<PlanStep> { new(PlanAction.Forget, _snapshot.Uid.ToString(), $"forget snapshot '{_snapshot.Name}' of volume '{_volume.Name}'") };
-        steps.AddRange(SnapshotLayers.DescribeRelease(Context, _collecting, [_snapshot], allowClones));
+        steps.AddRange(SnapshotLayers.DescribeRelease(Context, _collecting, [_snapshot], dependants));
         return new OperationPlan
         {
             Kind = OperationKind.Remove,

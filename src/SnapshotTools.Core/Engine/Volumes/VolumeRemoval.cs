@@ -31,7 +31,7 @@ internal static class VolumeRemoval
         var layers = context.Catalog.Layers.OfVolume(volume.Id);
         var all = layers.Select(l => l.Id).ToHashSet();
         // What clones lie on is taken out of sight only.
-        var gone = keepsBases ? new Collecting(context).PlanAfter(volume.Id, released: all, dropped: new HashSet<long>()).Deletes.ToHashSet() : all;
+        var gone = keepsBases ? new Collecting(context).PlanAfter(volume.Id, released: all).Deletes.ToHashSet() : all;
         foreach (var layer in layers)
         {
             long bytes = layer.External ? 0 : context.Storage.Measure(layer.File)?.AllocatedBytes ?? 0;
