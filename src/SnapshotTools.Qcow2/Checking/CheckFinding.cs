@@ -46,7 +46,7 @@ public enum CheckFindingKind
     /// <summary>Two things of different kinds, or two tables, lie in one place.</summary>
     Overlap,
 
-    /// <summary>The table of internal snapshots cannot be read.</summary>
+    /// <summary>The table of internal snapshots cannot be read, or one of its entries is incomplete.</summary>
     SnapshotTable,
 
     /// <summary>The directory of bitmaps, or a bitmap's table, cannot be read.</summary>

@@ -124,7 +124,15 @@ internal sealed class Examination
             (IReadOnlyList<InternalSnapshot> snapshots, long bytes) = SnapshotTable.Read(File, Header);
             Claim("table of internal snapshots", Header.SnapshotsOffset, Math.Min(bytes, _reader.Length - Header.SnapshotsOffset));
             foreach (InternalSnapshot snapshot in snapshots)
+            {
+                // Required from version 3 on (specification, "Extra data"); where it is missing, the entry may be what is left of another.
+                if (snapshot.VirtualSize is null && Header.Version >= 3)
+                {
+                    _findings.AddError(CheckFindingKind.SnapshotTable, Header.SnapshotsOffset, -1,
+                        $"The entry of snapshot '{Printable.Text(snapshot.Name)}' in the table of internal snapshots of '{File.Path}' is incomplete: it has no size of the disk.");
+                }
                 _l1.Read($"L1 table of snapshot '{Printable.Text(snapshot.Name)}'", snapshot.L1Offset, snapshot.L1Entries, active: false, _cancellation);
+            }
         }
         catch (Qcow2Exception e)
         {
