@@ -57,7 +57,7 @@ function Invoke-Tool([string] $Name, [string[]] $Arguments, [int] $Accepted = 0)
 
 # The engine under the cmdlets, for what a guest does to its disk.
 function Use-Engine([scriptblock] $Work) {
-    $context = [Runtime.Loader.AssemblyLoadContext]::GetLoadContext((Get-Command New-VmVolume).ImplementingType.Assembly)
+    $context = [Runtime.Loader.AssemblyLoadContext]::All | Where-Object Name -eq SnapshotTools
     $core = $context.LoadFromAssemblyName('SnapshotTools.Core')
     $engine = $context.LoadFromAssemblyName('SnapshotTools.Embedded').GetType('SnapshotTools.Embedded.EmbeddedStore')::Open($env:SNAPSHOTTOOLS_STORE, $null)
     try { & $Work $engine $core } finally { $engine.Dispose() }

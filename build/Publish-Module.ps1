@@ -65,20 +65,21 @@ if (Test-Path $new) { Remove-Item -Recurse -Force $new }
 
 Copy-Into $new @(
     "$root/SnapshotTools.psd1"
-    "$root/src/SnapshotTools.Loader/SnapshotTools.psm1"
+    "$root/src/SnapshotTools.Loader/SnapshotTools.Loader.psm1"
     "$root/src/SnapshotTools.Loader/bin/$Configuration/net10.0/SnapshotTools.Loader.dll"
 )
 Copy-Into "$new/lib" "$built/*.dll"
+Move-Item "$new/lib/SnapshotTools.dll" $new
 foreach ($rid in $runtimes) { Copy-Into "$new/lib/runtimes/$rid/native" "$built/runtimes/$rid/native/*" }
 $formats = @(Get-ChildItem "$root/src/SnapshotTools/Formats" -Filter *.ps1xml -ErrorAction Ignore)
 if ($formats) { Copy-Into "$new/Formats" $formats.FullName }
 
 if ($Configuration -eq 'Release') { Optimize-Library @(Get-ChildItem "$new/*.dll", "$new/lib/*.dll").FullName }
 
-# Get-Help looks beside the library for the cmdlets, and in the module's folder for about_ topics.
+# Get-Help looks here for the cmdlets and the about_ topics.
 $help = "$root/build/HelpBuilder/bin/$Configuration/net10.0/HelpBuilder.dll"
-$null = New-Item -ItemType Directory -Force -Path "$new/lib/en-US", "$new/en-US"
-Invoke-Dotnet $help maml "$root/docs/cmdlets" "$new/lib/en-US/SnapshotTools.dll-Help.xml"
+$null = New-Item -ItemType Directory -Force -Path "$new/en-US"
+Invoke-Dotnet $help maml "$root/docs/cmdlets" "$new/en-US/SnapshotTools.dll-Help.xml"
 foreach ($page in Get-ChildItem "$root/docs/about_*.md" -ErrorAction Ignore) { Invoke-Dotnet $help about $page.FullName "$new/en-US/$($page.BaseName).help.txt" }
 
 if (Test-Path $Destination) { Remove-Item -Recurse -Force $Destination }

@@ -5,12 +5,20 @@ using System.Runtime.Loader;
 namespace SnapshotTools.Loader;
 
 /// <summary>
-/// The AssemblyLoadContext that holds the module's cmdlets and every library they use, so that another module may bring other
-/// versions of the same libraries. This assembly is the only one of the module that PowerShell itself loads.
+/// The AssemblyLoadContext that holds every library that the cmdlets use, so that another module may bring other versions of the same
+/// libraries. PowerShell itself loads this assembly and that of the cmdlets only.
 /// </summary>
 public sealed class ModuleLoadContext : AssemblyLoadContext
 {
-    private static readonly Lazy<ModuleLoadContext> Instance = new(() => new ModuleLoadContext());
+    private const string OwnLibraries = "SnapshotTools.";
+
+    private static readonly Lazy<ModuleLoadContext> Instance = new(() =>
+    {
+        var context = new ModuleLoadContext();
+        // Whoever asks in vain in PowerShell's context comes here; what is not ours alone is for them to find.
+        Default.Resolving += (_, name) => name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? context.Load(name) : null;
+        return context;
+    });
 
     private readonly string _module = Path.GetDirectoryName(typeof(ModuleLoadContext).Assembly.Location)!;
     private readonly string _folder;
@@ -18,17 +26,15 @@ public sealed class ModuleLoadContext : AssemblyLoadContext
     private ModuleLoadContext()
         : base("SnapshotTools") => _folder = Path.Combine(_module, "lib");
 
-    /// <summary>The assembly with the cmdlets, the same for every runspace of the process.</summary>
+    /// <summary>Lets the cmdlets, which are loaded next, find their libraries: the same for every runspace of the process.</summary>
     /// <param name="moduleFolder">The folder of the module that is being imported.</param>
     /// <exception cref="InvalidOperationException">The session has loaded another copy of the module.</exception>
-    /// <exception cref="FileNotFoundException">The module's folder is incomplete.</exception>
-    public static Assembly LoadCmdlets(string moduleFolder)
+    public static void Prepare(string moduleFolder)
     {
         var instance = Instance.Value;
         if (!string.Equals(Path.TrimEndingDirectorySeparator(moduleFolder), instance._module, StringComparison.OrdinalIgnoreCase))
             throw new InvalidOperationException(
                 $"This session has loaded SnapshotTools from '{instance._module}' and cannot load another copy. Start a new PowerShell to use the one in '{moduleFolder}'.");
-        return instance.LoadFromAssemblyPath(Path.Combine(instance._folder, "SnapshotTools.dll"));
     }
 
     /// <summary>Our own copy of a library goes before any other; what we have none of (PowerShell, .NET) comes from the default context.</summary>

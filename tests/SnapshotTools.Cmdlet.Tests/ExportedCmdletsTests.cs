@@ -91,7 +91,7 @@ public sealed class ExportedCmdletsTests(PwshSession session) : ModuleTest(sessi
     [Fact]
     public void The_module_works_under_a_prefix()
     {
-        string module = Texts("(Get-Module SnapshotTools).Path")[0];
+        string module = Repository.Module;
         MakeVm("web01");
         try
         {

@@ -8,8 +8,7 @@ public sealed class LockTests : ModuleTest
 {
     /// <summary>Takes a snapshot of web01 through the engine and runs a script at the moment when the VM is locked for it.</summary>
     private const string WhileLocked = """
-        $cmdlets = (Get-Command New-VmSnapshot).ImplementingType.Assembly
-        $context = [System.Runtime.Loader.AssemblyLoadContext]::GetLoadContext($cmdlets)
+        $context = [System.Runtime.Loader.AssemblyLoadContext]::All | Where-Object Name -eq SnapshotTools
         $core = $context.LoadFromAssemblyName('SnapshotTools.Core')
         $engine = $context.LoadFromAssemblyName('SnapshotTools.Embedded').GetType('SnapshotTools.Embedded.EmbeddedStore')::Open($env:SNAPSHOTTOOLS_STORE, $null)
         function New-Record($Type, $Values) {
@@ -44,7 +43,7 @@ public sealed class LockTests : ModuleTest
     [Fact]
     public void Wait_waits()
     {
-        string module = Texts("(Get-Module SnapshotTools).Path")[0];
+        string module = Repository.Module;
 
         Run($"$work = {{ Start-ThreadJob {{ Import-Module '{module}'; New-VmSnapshot web01 second -Wait -Verbose 4>&1 }} }}" + "\n" + WhileLocked + "\n$waited = $seen[0] | Wait-Job | Receive-Job");
 

@@ -34,7 +34,7 @@ internal static partial class WorkerProcess
         _ = SetSession();   // it fails only where that has been done already
     }
 
-    private static string ModuleFolder => Path.GetDirectoryName(Path.GetDirectoryName(typeof(WorkerProcess).Assembly.Location))!;
+    private static string ModuleFolder => Path.GetDirectoryName(typeof(WorkerProcess).Assembly.Location)!;
 
     private static void StartOnUnix(string[] arguments, string log)
     {

@@ -95,7 +95,7 @@ public sealed class KilledSessionTests(PwshSession session, ITestOutputHelper ou
         $ErrorActionPreference = 'Stop'
         Import-Module '{{Repository.Module}}'
         $null = [Reflection.Assembly]::LoadFrom('{{typeof(KillAt).Assembly.Location}}')
-        $context = [Runtime.Loader.AssemblyLoadContext]::GetLoadContext((Get-Command New-VmSnapshot).ImplementingType.Assembly)
+        $context = [Runtime.Loader.AssemblyLoadContext]::All | Where-Object Name -eq SnapshotTools
         $kill = [SnapshotTools.Cmdlet.Driver.KillAt]::Step('{{Steps[i].Step}}', '{{Note(i)}}')
         foreach ($place in 'SnapshotTools.Core Engine.OperationRun', 'SnapshotTools.Qemu Live.LiveSteps') {
             $library, $type = -split $place

@@ -79,16 +79,13 @@ public sealed class SnapshotCmdletTests(SnapshotCmdletTests.ProbeSession session
         Assert.True(File.Exists(file));
     }
 
-    /// <summary>A session with the module and the cmdlets made for the tests, both in the module's AssemblyLoadContext.</summary>
+    /// <summary>A session with the module and the cmdlets made for the tests.</summary>
     public sealed class ProbeSession : PwshSession
     {
         public ProbeSession()
         {
             string probe = Path.Combine(Path.GetDirectoryName(typeof(ProbeSession).Assembly.Location)!, "SnapshotTools.Cmdlet.Probe.dll");
-            Run($"""
-                $context = [System.Runtime.Loader.AssemblyLoadContext]::GetLoadContext([SnapshotTools.Loader.ModuleLoadContext]::LoadCmdlets((Get-Module SnapshotTools).ModuleBase))
-                Import-Module -Assembly $context.LoadFromAssemblyPath('{probe}')
-                """).Succeeded();
+            Run($"Import-Module '{probe}'").Succeeded();
         }
     }
 }
