@@ -15,7 +15,7 @@ public sealed class ModuleLoadContext : AssemblyLoadContext
     private static readonly Lazy<ModuleLoadContext> Instance = new(() =>
     {
         var context = new ModuleLoadContext();
-        // Whoever asks in vain in PowerShell's context comes here; what is not ours alone is for them to find.
+        // All that PowerShell's context does not find is asked for here; what others may have too is not handed out.
         Default.Resolving += (_, name) => name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? context.Load(name) : null;
         return context;
     });
