@@ -1,7 +1,6 @@
 @{
     RootModule           = 'SnapshotTools.dll'
-    RequiredAssemblies   = @('SnapshotTools.Loader.dll')
-    NestedModules        = @('SnapshotTools.Loader.psm1')
+    NestedModules        = @('SnapshotTools.Loader.dll')
     ModuleVersion        = '0.1.0'
     GUID                 = 'c86dd2ba-10f7-4541-812a-7d66f47fb142'
     Author               = 'The SnapshotTools authors'

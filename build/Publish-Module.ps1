@@ -65,7 +65,6 @@ if (Test-Path $new) { Remove-Item -Recurse -Force $new }
 
 Copy-Into $new @(
     "$root/SnapshotTools.psd1"
-    "$root/src/SnapshotTools.Loader/SnapshotTools.Loader.psm1"
     "$root/src/SnapshotTools.Loader/bin/$Configuration/net10.0/SnapshotTools.Loader.dll"
 )
 Copy-Into "$new/lib" "$built/*.dll"

@@ -1,3 +1,4 @@
+using System.Management.Automation;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
@@ -12,29 +13,28 @@ public sealed class ModuleLoadContext : AssemblyLoadContext
 {
     private const string OwnLibraries = "SnapshotTools.";
 
-    private static readonly Lazy<ModuleLoadContext> Instance = new(() =>
-    {
-        var context = new ModuleLoadContext();
-        // All that PowerShell's context does not find is asked for here; what others may have too is not handed out.
-        Default.Resolving += (_, name) => name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? context.Load(name) : null;
-        return context;
-    });
+    private static readonly ModuleLoadContext Instance = new();
 
-    private readonly string _module = Path.GetDirectoryName(typeof(ModuleLoadContext).Assembly.Location)!;
-    private readonly string _folder;
+    private readonly string _folder = Path.Combine(Path.GetDirectoryName(typeof(ModuleLoadContext).Assembly.Location)!, "lib");
 
     private ModuleLoadContext()
-        : base("SnapshotTools") => _folder = Path.Combine(_module, "lib");
-
-    /// <summary>Lets the cmdlets, which are loaded next, find their libraries: the same for every runspace of the process.</summary>
-    /// <param name="moduleFolder">The folder of the module that is being imported.</param>
-    /// <exception cref="InvalidOperationException">The session has loaded another copy of the module.</exception>
-    public static void Prepare(string moduleFolder)
+        : base("SnapshotTools")
     {
-        var instance = Instance.Value;
-        if (!string.Equals(Path.TrimEndingDirectorySeparator(moduleFolder), instance._module, StringComparison.OrdinalIgnoreCase))
-            throw new InvalidOperationException(
-                $"This session has loaded SnapshotTools from '{instance._module}' and cannot load another copy. Start a new PowerShell to use the one in '{moduleFolder}'.");
+    }
+
+    /// <summary>All that PowerShell's context does not find is asked for here; what others may have too is not handed out.</summary>
+    private static Assembly? Find(AssemblyLoadContext context, AssemblyName name) =>
+        name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? Instance.Load(name) : null;
+
+    /// <summary>Lets the cmdlets, which PowerShell loads next, find their libraries: the same for every runspace of the process.</summary>
+    public sealed class Start : IModuleAssemblyInitializer
+    {
+        /// <inheritdoc/>
+        public void OnImport()
+        {
+            Default.Resolving -= Find;   // once is enough, however often the module is imported
+            Default.Resolving += Find;
+        }
     }
 
     /// <summary>Our own copy of a library goes before any other; what we have none of (PowerShell, .NET) comes from the default context.</summary>
