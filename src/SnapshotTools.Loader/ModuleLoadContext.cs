@@ -13,7 +13,14 @@ public sealed class ModuleLoadContext : AssemblyLoadContext
 {
     private const string OwnLibraries = "SnapshotTools.";
 
-    private static readonly ModuleLoadContext Instance = new();
+    // Runspaces may import the module at once, and none may go on before its libraries are found.
+    private static readonly Lazy<ModuleLoadContext> Instance = new(() =>
+    {
+        var context = new ModuleLoadContext();
+        // All that PowerShell's context does not find is asked for here; what others may have too is not handed out.
+        Default.Resolving += (_, name) => name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? context.Load(name) : null;
+        return context;
+    });
 
     private readonly string _folder = Path.Combine(Path.GetDirectoryName(typeof(ModuleLoadContext).Assembly.Location)!, "lib");
 
@@ -22,19 +29,11 @@ public sealed class ModuleLoadContext : AssemblyLoadContext
     {
     }
 
-    /// <summary>All that PowerShell's context does not find is asked for here; what others may have too is not handed out.</summary>
-    private static Assembly? Find(AssemblyLoadContext context, AssemblyName name) =>
-        name.Name?.StartsWith(OwnLibraries, StringComparison.Ordinal) == true ? Instance.Load(name) : null;
-
     /// <summary>Lets the cmdlets, which PowerShell loads next, find their libraries: the same for every runspace of the process.</summary>
     public sealed class Start : IModuleAssemblyInitializer
     {
         /// <inheritdoc/>
-        public void OnImport()
-        {
-            Default.Resolving -= Find;   // once is enough, however often the module is imported
-            Default.Resolving += Find;
-        }
+        public void OnImport() => _ = Instance.Value;
     }
 
     /// <summary>Our own copy of a library goes before any other; what we have none of (PowerShell, .NET) comes from the default context.</summary>
