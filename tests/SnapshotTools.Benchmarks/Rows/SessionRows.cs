@@ -97,7 +97,8 @@ internal static class SessionRows
     /// <summary>A new PowerShell that measures one command by its own clock.</summary>
     private static Contender InPwsh(string name, Role role, string pwsh, string command, string before) => new(name, role, () =>
     {
-        string script = $"{before}; $clock = [Diagnostics.Stopwatch]::StartNew(); {command}; 'seconds=' + $clock.Elapsed.TotalSeconds.ToString([cultureinfo]::InvariantCulture)";
+        // What does not do its work is not fast.
+        string script = $"$ErrorActionPreference = 'Stop'; {before}; $clock = [Diagnostics.Stopwatch]::StartNew(); {command}; 'seconds=' + $clock.Elapsed.TotalSeconds.ToString([cultureinfo]::InvariantCulture)";
         var start = new ProcessStartInfo("bash", [pwsh, "-NoProfile", "-NonInteractive", "-Command", script.Replace(Unique, $"s{Guid.NewGuid():N}", StringComparison.Ordinal)]) { RedirectStandardOutput = true };
         using var process = Process.Start(start)!;
         string text = process.StandardOutput.ReadToEnd();
