@@ -48,7 +48,7 @@ public sealed class DependantTests : IDisposable
         var snapshot = _store.Snapshot("web01", "a");
         _store.Write("os", 0, 300_000, 2);
         Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"));
-        // On the restored snapshot nothing lies then but the clone.
+        // On the layer of the removed snapshot nothing lies then but the clone.
         if (then == PlanAction.DeleteLayer) Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "first" }).Run();
         string clone = _store.Hash("c1");
         int before = Engine.GetStore().LayerCount;
