@@ -18,7 +18,9 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
 
     public Unit Unit { get; set; }
 
-    public string File(string name) => Path.Combine(folder, name);
+    /// <summary>A file or folder of the row. Folders have names that no other row gives, since ext4 chooses by the name where such a folder's inodes lie:
+    /// without a journal it looks for each new inode past all that were deleted there in the last minutes, by whomever.</summary>
+    public string File(string name) => Path.Combine(folder, $"{Path.GetFileName(folder)}-{name}");
 
     public void Note(string text) => _notes.Add(text);
 

@@ -69,7 +69,7 @@ internal static class CheckpointRows
         using var virsh = VirshGuest.TryStart(run, disks: 1, ram, view => view.FillMemory(used), out string? noVirsh);
         List<Figures> all = [New("checkpoint, memory in the background", Role.Ours), New("QMP snapshot-save", Role.Peer), New("stop, migrate to a file, cont", Role.Peer)];
         if (virsh is not null) all.Add(New("virsh save", Role.Peer));
-        int rounds = run.Scale.Pick(4, 2, 1);
+        int rounds = run.Scale.Pick(7, 2, 1);
         for (int i = 0; i < rounds; i++)
         {
             Take(guest, all[0], () => Ours(guest));

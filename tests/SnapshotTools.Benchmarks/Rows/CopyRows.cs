@@ -62,7 +62,7 @@ internal static class CopyRows
             contenders.Add(To("copy_file_range of the file, then fsync", Role.Limit, () => RawCopy.ByKernel(source, target)));
             contenders.Add(To("read and write of the file by 2 threads, then fsync", Role.Limit, () => RawCopy.ByThreads(source, target, 2)));
         }
-        run.Measure(3, run.Scale.Pick(0, 1, 0), contenders);
+        run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.2);
         run.GoalOfLimit(1.15, "the best raw copy");
         Memory(run, source, target);

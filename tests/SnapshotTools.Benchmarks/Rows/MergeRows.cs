@@ -49,7 +49,7 @@ internal static class MergeRows
                 : Contender.Timed("qemu-img rebase", Role.Peer, () => Peer.Run("qemu-img", "rebase", "-f", "qcow2", "-F", "qcow2", "-b", Path.Combine(work, "bottom.qcow2"), Path.Combine(work, "top.qcow2")),
                     before: () => { Copy(peer); Relink(middle, bottom); Relink(top, middle); }, after: Delete),
         ];
-        run.Measure(3, run.Scale.Pick(0, 1, 0), contenders);
+        run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.3, down ? "`qemu-img commit`" : "`qemu-img rebase`");
         Copy(ours);
         using (engine = EmbeddedStore.Open(work))
