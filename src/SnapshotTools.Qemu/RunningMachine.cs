@@ -65,9 +65,8 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     public ILiveSwitch PrepareSwitch(IReadOnlyList<LiveHead> heads, CancellationToken cancellation) => QemuCalls.Run(async () =>
     {
         await BlockJob.EndAbandonedAsync(machine).ConfigureAwait(false);
-        var graph = await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false);
-        var disks = heads.Select(h => new DiskHead(DeviceOf(graph, h.PresentHead), new ChainFile(h.NewHead, LayerFormat.Qcow2))).ToList();
-        return new LiveSwitch(machine, await DiskSwitch.PrepareAsync(machine, graph, disks, cancellation).ConfigureAwait(false), files);
+        var disks = heads.Select(h => new DiskHead(h.PresentHead, new ChainFile(h.NewHead, LayerFormat.Qcow2))).ToList();
+        return new LiveSwitch(machine, await DiskSwitch.PrepareAsync(machine, disks, cancellation).ConfigureAwait(false), files);
     });
 
     public bool TryMerge(LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation) =>
@@ -82,16 +81,11 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     public void Resize(string head, long size) => QemuCalls.Run(async () =>
     {
         var graph = await BlockGraph.QueryAsync(machine).ConfigureAwait(false);
-        var top = graph.LayersOf(DeviceOf(graph, head).TopNode)[0];
+        var top = graph.LayersOf(graph.DeviceOf(head).TopNode)[0];
         await machine.Monitor.ExecuteAsync("block_resize", new() { ["node-name"] = top.Node, ["size"] = size }, CancellationToken.None).ConfigureAwait(false);
     });
 
     public void Dispose() => QemuCalls.Run(() => machine.DisposeAsync().AsTask());
-
-    private static BlockDevice DeviceOf(BlockGraph graph, string head) =>
-        graph.Devices.FirstOrDefault(d => graph.LayersOf(d.TopNode) is [var top, ..] && top.Path == head)
-        ?? throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed,
-            $"No disk of the running machine writes to '{head}', which by the catalog it should. Nothing was changed. Stop the machine and run Test-SnapshotStore.");
 
     /// <summary>A guest whose file systems are frozen until this is disposed.</summary>
     private sealed class FrozenGuest(GuestAgentClient agent, GuestGuard guard) : IDisposable

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using SnapshotTools.Core;
 using SnapshotTools.Qemu.Machines;
 using SnapshotTools.Qemu.Qmp;
 
@@ -13,10 +13,9 @@ namespace SnapshotTools.Qemu.Blocks;
 /// <param name="BypassesPageCache">Whether it reads and writes past the host's page cache.</param>
 /// <param name="VirtualSize">The size that a reader sees, in bytes.</param>
 /// <param name="Children">The nodes below it, by role such as <c>file</c> and <c>backing</c>.</param>
-/// <param name="IsUsed">Whether a device, a job or another node uses it.</param>
 /// <param name="IsReadOnly">Whether QEMU does not write to it.</param>
 public sealed record BlockNode(
-    string Name, string Driver, string FileName, bool BypassesPageCache, long VirtualSize, IReadOnlyDictionary<string, string> Children, bool IsUsed, bool IsReadOnly);
+    string Name, string Driver, string FileName, bool BypassesPageCache, long VirtualSize, IReadOnlyDictionary<string, string> Children, bool IsReadOnly);
 
 /// <summary>A disk as the guest has it.</summary>
 /// <param name="Id">The id or QOM path of the device in QEMU; for one without, the name of its <c>-drive</c>.</param>
@@ -51,14 +50,13 @@ public sealed class BlockGraph
     /// <summary>Asks QEMU.</summary>
     public static async Task<BlockGraph> QueryAsync(QemuMachine machine, CancellationToken cancellation = default)
     {
-        // Three questions in one breath; block jobs and hot-plugging are the caller's own and do not run meanwhile.
-        var nodes = machine.Monitor.ExecuteAsync("query-named-block-nodes", new JsonObject { ["flat"] = true }, cancellation);
-        var graph = machine.Monitor.ExecuteAsync("x-debug-query-block-graph", cancellation: cancellation);
-        var devices = machine.Monitor.ExecuteAsync("query-block", cancellation: cancellation);
-        await Task.WhenAll(nodes, graph, devices).ConfigureAwait(false);
-        var (children, used) = EdgesOf(await graph.ConfigureAwait(false));
-        var byName = (await nodes.ConfigureAwait(false)).ItemsOf().Select(n => NodeOf(n, children, used)).ToDictionary(n => n.Name);
-        return new BlockGraph(byName, [.. (await devices.ConfigureAwait(false)).ItemsOf().Select(DeviceOf).OfType<BlockDevice>()], OpenFilesOf(machine), machine.Names);
+        // One after the other, since the guest's devices stand while QEMU answers; block jobs and hot-plugging are the caller's own and do not run meanwhile.
+        var nodes = await machine.Monitor.ExecuteAsync("query-named-block-nodes", new JsonObject { ["flat"] = true }, cancellation).ConfigureAwait(false);
+        var edges = await BlockEdges.QueryAsync(machine, cancellation).ConfigureAwait(false);
+        var devices = await machine.Monitor.ExecuteAsync("query-block", cancellation: cancellation).ConfigureAwait(false);
+        return new BlockGraph(
+            nodes.ItemsOf().Select(n => NodeOf(n, edges)).ToDictionary(n => n.Name), [.. devices.ItemsOf().Select(DeviceOf).OfType<BlockDevice>()],
+            [.. OpenFile.Of(machine.Process).Select(f => f.Path)], machine.Names);
     }
 
     /// <summary>Whether QEMU has this very file open, by whatever name; false where its process is not known.</summary>
@@ -67,9 +65,11 @@ public sealed class BlockGraph
     /// <summary>The node of a name, or null.</summary>
     public BlockNode? Find(string name) => _nodes.GetValueOrDefault(name);
 
-    /// <summary>The device that a disk's device id or path begins with, or null.</summary>
-    public BlockDevice? FindDevice(string id) => Devices.FirstOrDefault(d =>
-        d.Id == id || d.Id.EndsWith("/" + id, StringComparison.Ordinal) || d.Id.Contains("/" + id + "/", StringComparison.Ordinal));
+    /// <summary>The device that writes to a file.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: there is none.</exception>
+    public BlockDevice DeviceOf(string head) => Devices.FirstOrDefault(d => LayersOf(d.TopNode) is [var top, ..] && top.Path == head)
+        ?? throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed,
+            $"No disk of the running machine writes to '{head}', which by the catalog it should. Nothing was changed. Stop the machine and run Test-SnapshotStore.");
 
     /// <summary>The layers below a node, itself first. Nodes that only watch or throttle are passed over.</summary>
     public IReadOnlyList<RunningLayer> LayersOf(string topNode)
@@ -105,6 +105,7 @@ public sealed class BlockGraph
     private string AbsolutePath(string path)
     {
         // A layer that QEMU found by itself has the name by which the one above refers to it, behind that one's folder.
+        // A relative name was seen from a folder that QEMU, once a daemon, is no longer in; but it has the file open.
         if (Path.IsPathRooted(path)) path = Path.GetFullPath(path);
         else path = _openFiles.FirstOrDefault(file => file.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)) ?? path;
         return _names.GetValueOrDefault(path) ?? path;
@@ -114,27 +115,12 @@ public sealed class BlockGraph
         "throttle" or "copy-on-read" or "copy-before-write" or "commit_top" or "mirror_top" or "cor_filter" or "blklogwrites" or "compress"
         or "snapshot-access" or "preallocate" or "blkdebug" or "blkverify" or "replication";
 
-    // A relative name was seen from a folder that QEMU, once a daemon, is no longer in; but it has the file open.
-    private static string[] OpenFilesOf(QemuMachine machine)
-    {
-        if (machine.Process is null || !OperatingSystem.IsLinux()) return [];
-        try
-        {
-            string folder = string.Create(CultureInfo.InvariantCulture, $"/proc/{machine.Process.Id}/fd");
-            return [.. Directory.EnumerateFileSystemEntries(folder).Select(f => new FileInfo(f).LinkTarget ?? "").Where(Path.IsPathRooted)];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return [];
-        }
-    }
-
-    private static BlockNode NodeOf(JsonElement node, Dictionary<string, Dictionary<string, string>> children, HashSet<string> used)
+    private static BlockNode NodeOf(JsonElement node, BlockEdges edges)
     {
         string name = node.TextOf("node-name") ?? "";
         return new BlockNode(
             name, node.TextOf("drv") ?? "", node.TextOf("file") ?? "", node.MemberOf("cache")?.FlagOf("direct") ?? false,
-            node.MemberOf("image")?.NumberOf("virtual-size") ?? 0, children.GetValueOrDefault(name) ?? [], used.Contains(name), node.FlagOf("ro") ?? false);
+            node.MemberOf("image")?.NumberOf("virtual-size") ?? 0, edges.ChildrenOf(name), node.FlagOf("ro") ?? false);
     }
 
     private static BlockDevice? DeviceOf(JsonElement device)
@@ -142,23 +128,5 @@ public sealed class BlockGraph
         if (device.MemberOf("inserted")?.TextOf("node-name") is not { } top) return null;
         string? id = device.TextOf("qdev") is { Length: > 0 } path ? path : device.TextOf("device");
         return id is { Length: > 0 } ? new BlockDevice(id, top) : null;
-    }
-
-    private static (Dictionary<string, Dictionary<string, string>> Children, HashSet<string> Used) EdgesOf(JsonElement graph)
-    {
-        var names = (graph.MemberOf("nodes") ?? default).ItemsOf()
-            .Where(n => n.NumberOf("id") is not null)
-            .ToDictionary(n => n.NumberOf("id")!.Value, n => (Name: n.TextOf("name") ?? "", IsNode: n.TextOf("type") == "block-driver"));
-        var children = new Dictionary<string, Dictionary<string, string>>();
-        var used = new HashSet<string>();
-        foreach (var edge in (graph.MemberOf("edges") ?? default).ItemsOf())
-        {
-            if (!names.TryGetValue(edge.NumberOf("child") ?? -1, out var child) || !names.TryGetValue(edge.NumberOf("parent") ?? -1, out var parent)) continue;
-            used.Add(child.Name);
-            if (!parent.IsNode) continue;
-            if (!children.TryGetValue(parent.Name, out var roles)) children[parent.Name] = roles = [];
-            roles[edge.TextOf("name") ?? ""] = child.Name;
-        }
-        return (children, used);
     }
 }

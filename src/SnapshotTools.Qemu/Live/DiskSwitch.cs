@@ -9,9 +9,9 @@ using SnapshotTools.Qemu.Qmp;
 namespace SnapshotTools.Qemu.Live;
 
 /// <summary>A disk of a running machine that is to write to a new head.</summary>
-/// <param name="Device">The disk.</param>
+/// <param name="Present">The file that it writes to: an absolute path.</param>
 /// <param name="Head">The new head: an empty qcow2 file of the disk's size.</param>
-public sealed record DiskHead(BlockDevice Device, ChainFile Head);
+public sealed record DiskHead(string Present, ChainFile Head);
 
 /// <summary>
 /// Heads that a running QEMU has opened and does not use yet; <see cref="CommitAsync"/> lets all disks write to them from one
@@ -37,18 +37,16 @@ public sealed class DiskSwitch : IAsyncDisposable
 
     /// <summary>Opens the new heads beside the running disks. What an earlier session opened and left is closed first.</summary>
     /// <exception cref="QmpException">QEMU cannot open one of them; none stays open.</exception>
-    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default) =>
-        await PrepareAsync(machine, await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false), heads, cancellation).ConfigureAwait(false);
-
-    /// <summary>The same for who has asked just now what QEMU has open: with many layers the answer takes milliseconds in which the guest stands.</summary>
-    /// <exception cref="QmpException">QEMU cannot open one of the heads; none stays open.</exception>
-    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, BlockGraph graph, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default)
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: no disk writes to one of the present files.</exception>
+    public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default)
     {
-        await CloseLeftoversAsync(machine, graph, cancellation).ConfigureAwait(false);
+        var edges = await BlockEdges.QueryAsync(machine, cancellation).ConfigureAwait(false);
+        var present = await RunningHead.FindAsync(machine, edges, [.. heads.Select(h => h.Present)], cancellation).ConfigureAwait(false);
+        await CloseLeftoversAsync(machine, edges, cancellation).ConfigureAwait(false);
         var prepared = new DiskSwitch(machine);
         try
         {
-            foreach (var (device, head) in heads) await prepared.OpenAsync(graph, device, head, cancellation).ConfigureAwait(false);
+            for (int i = 0; i < heads.Count; i++) await prepared.OpenAsync(present[i], heads[i].Head, cancellation).ConfigureAwait(false);
             return prepared;
         }
         catch
@@ -121,26 +119,23 @@ public sealed class DiskSwitch : IAsyncDisposable
         _steps.Clear();
     }
 
-    private async Task OpenAsync(BlockGraph graph, BlockDevice device, ChainFile head, CancellationToken cancellation)
+    private async Task OpenAsync(RunningHead present, ChainFile head, CancellationToken cancellation)
     {
-        if (graph.LayersOf(device.TopNode) is not [var current, ..])
-            throw new NotSupportedException($"Disk '{device.Id}' is not a file of this computer, so it cannot be given a new head.");
-        var cache = current.BypassesPageCache ? BlockCache.Direct : BlockCache.WriteBack;
-        var step = new Step(device.TopNode, current.Path, head.Path, NodeName.OfLayer(head.Path), NodeName.OfFile(head.Path));
+        var cache = present.BypassesPageCache ? BlockCache.Direct : BlockCache.WriteBack;
+        var step = new Step(present.TopNode, present.Path, head.Path, NodeName.OfLayer(head.Path), NodeName.OfFile(head.Path));
         await _machine.Monitor.ExecuteAsync("blockdev-add", BlockDefinition.OfFile(head, cache), cancellation).ConfigureAwait(false);
         _steps.Add(step);
         await _machine.Monitor.ExecuteAsync("blockdev-add", BlockDefinition.OfFormat(head, backing: null, readOnly: false), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>A session that was killed before its switch left open heads behind that nothing uses.</summary>
-    private static async Task CloseLeftoversAsync(QemuMachine machine, BlockGraph graph, CancellationToken cancellation)
+    private static async Task CloseLeftoversAsync(QemuMachine machine, BlockEdges edges, CancellationToken cancellation)
     {
-        var unused = graph.Nodes.Where(n => !n.IsUsed && NodeName.IsOurs(n.Name)).ToArray();
-        foreach (var node in unused)
+        foreach (string node in edges.Nodes.Where(n => !edges.IsUsed(n) && NodeName.IsOurs(n)))
         {
             cancellation.ThrowIfCancellationRequested();
-            await TryCloseAsync(machine, node.Name).ConfigureAwait(false);
-            if (node.Children.TryGetValue("file", out string? file)) await TryCloseAsync(machine, file).ConfigureAwait(false);
+            await TryCloseAsync(machine, node).ConfigureAwait(false);
+            if (edges.ChildrenOf(node).TryGetValue("file", out string? file)) await TryCloseAsync(machine, file).ConfigureAwait(false);
         }
     }
 

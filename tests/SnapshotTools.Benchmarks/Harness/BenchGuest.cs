@@ -21,6 +21,7 @@ internal sealed class BenchGuest : IDisposable
     private readonly MachineSpec _spec;
     private readonly GuestLimit _limit;
     private GuestView? _view;
+    private string[] _heads;
     private int _files;
 
     public BenchGuest(string folder, int disks, int memoryMiB)
@@ -30,6 +31,7 @@ internal sealed class BenchGuest : IDisposable
         _folder = Directory.CreateTempSubdirectory("st-bench-").FullName;
         Folder = Directory.CreateDirectory(Path.Combine(folder, "disks")).FullName;
         _launcher = new QemuLauncher(SystemFiles.Instance, runRoot: Path.Combine(_folder, "run"));
+        _heads = [.. Enumerable.Range(0, disks).Select(_ => Images.Create(NewFile(), (long)DiskMiB << 20))];
         _limit = new GuestLimit(Path.Combine(_folder, "run"), LimitSeconds);
         _spec = new MachineSpec
         {
@@ -39,7 +41,7 @@ internal sealed class BenchGuest : IDisposable
             Kernel = GuestKit.Instance.Kernel,
             Initrd = GuestKit.Instance.Initrd,
             KernelCommandLine = GuestKit.KernelCommandLine,
-            Disks = [.. Enumerable.Range(0, disks).Select(slot => new DiskSpec { Slot = slot, Layers = [new ChainFile(Images.Create(NewFile(), (long)DiskMiB << 20), LayerFormat.Qcow2)] })],
+            Disks = [.. _heads.Select((head, slot) => new DiskSpec { Slot = slot, Layers = [new ChainFile(head, LayerFormat.Qcow2)] })],
             ExtraArguments = GuestPorts.Arguments(_folder),
         };
         try
@@ -63,25 +65,21 @@ internal sealed class BenchGuest : IDisposable
     /// <summary>The guest through its own ports.</summary>
     public GuestView View => _view!;
 
-    /// <summary>The node that each disk writes to.</summary>
-    public string[] TopNodes()
-    {
-        var graph = Wait(BlockGraph.QueryAsync(Machine));
-        return [.. _spec.Disks.Select(d => graph.FindDevice(d.DeviceId)!.TopNode)];
-    }
+    /// <summary>The node that each disk writes to. Every contender names it as we do, as it is in use.</summary>
+    public string[] TopNodes() => [.. _heads.Select(NodeName.OfLayer)];
 
-    /// <summary>New heads made and opened by us, not yet switched to.</summary>
+    /// <summary>Files that the disks are about to write to.</summary>
+    public string[] NewHeads(Func<string, string> make) => _heads = [.. _heads.Select(make)];
+
+    /// <summary>New heads made and opened by us; whoever asks for them switches to them.</summary>
     public DiskSwitch Prepare()
     {
-        var graph = Wait(BlockGraph.QueryAsync(Machine));
-        var heads = _spec.Disks.Select(d =>
-        {
-            var device = graph.FindDevice(d.DeviceId)!;
-            string below = graph.LayersOf(device.TopNode)[0].Path;
-            return new DiskHead(device, new ChainFile(Images.Create(NewFile(), (long)DiskMiB << 20, backing: below), LayerFormat.Qcow2));
-        }).ToArray();
-        return Wait(DiskSwitch.PrepareAsync(Machine, heads));
+        string[] present = _heads;
+        return Wait(DiskSwitch.PrepareAsync(Machine, [.. present.Zip(NewHeads(MakeHead), (below, head) => new DiskHead(below, new ChainFile(head, LayerFormat.Qcow2)))]));
     }
+
+    /// <summary>An empty image over another.</summary>
+    public string MakeHead(string below) => Images.Create(NewFile(), (long)DiskMiB << 20, backing: below);
 
     public JsonElement Qmp(string command, JsonObject? arguments = null) => Wait(Machine.Monitor.ExecuteAsync(command, arguments));
 

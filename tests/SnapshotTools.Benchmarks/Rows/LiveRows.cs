@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using SnapshotTools.Benchmarks.Harness;
 using SnapshotTools.IO;
+using SnapshotTools.Qemu.Blocks;
 
 namespace SnapshotTools.Benchmarks.Rows;
 
@@ -88,11 +89,8 @@ internal static class LiveRows
         return Contender.Time(() =>
         {
             guest.Qmp("stop");
-            foreach (string node in nodes)
-            {
-                string file = guest.NewFile();
-                guest.Qmp("blockdev-snapshot-sync", new JsonObject { ["node-name"] = node, ["snapshot-file"] = file, ["snapshot-node-name"] = "peer-" + Path.GetFileNameWithoutExtension(file), ["format"] = "qcow2" });
-            }
+            foreach (var (node, file) in nodes.Zip(guest.NewHeads(_ => guest.NewFile())))
+                guest.Qmp("blockdev-snapshot-sync", new JsonObject { ["node-name"] = node, ["snapshot-file"] = file, ["snapshot-node-name"] = NodeName.OfLayer(file), ["format"] = "qcow2" });
             guest.Qmp("cont");
         });
     }
@@ -101,12 +99,11 @@ internal static class LiveRows
     {
         string[] nodes = guest.TopNodes();
         var actions = new JsonArray();
-        foreach (string node in nodes)
+        foreach (var (node, file) in nodes.Zip(guest.NewHeads(guest.MakeHead)))
         {
-            string file = Images.Create(guest.NewFile(), 256L << 20), name = "bare-" + Path.GetFileNameWithoutExtension(file);
-            guest.Qmp("blockdev-add", new JsonObject { ["driver"] = "file", ["node-name"] = name + "-file", ["filename"] = file });
-            guest.Qmp("blockdev-add", new JsonObject { ["driver"] = "qcow2", ["node-name"] = name, ["file"] = name + "-file", ["backing"] = null });
-            actions.Add(new JsonObject { ["type"] = "blockdev-snapshot", ["data"] = new JsonObject { ["node"] = node, ["overlay"] = name } });
+            guest.Qmp("blockdev-add", new JsonObject { ["driver"] = "file", ["node-name"] = NodeName.OfFile(file), ["filename"] = file });
+            guest.Qmp("blockdev-add", new JsonObject { ["driver"] = "qcow2", ["node-name"] = NodeName.OfLayer(file), ["file"] = NodeName.OfFile(file), ["backing"] = null });
+            actions.Add(new JsonObject { ["type"] = "blockdev-snapshot", ["data"] = new JsonObject { ["node"] = node, ["overlay"] = NodeName.OfLayer(file) } });
         }
         return Contender.Time(() => guest.Qmp("transaction", new JsonObject { ["actions"] = actions }));
     }

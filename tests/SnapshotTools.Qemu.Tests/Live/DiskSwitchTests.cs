@@ -34,8 +34,7 @@ public class DiskSwitchTests(ITestOutputHelper output)
         var graph = await BlockGraph.QueryAsync(guest.Machine);
         for (int i = 0; i < 2; i++)
         {
-            var layers = graph.LayersOf(graph.FindDevice(guest.Spec.Disks[i].DeviceId)!.TopNode);
-            Assert.Equal([heads[i].Path, bases[i].Path], layers.Select(l => l.Path));
+            Assert.Equal([heads[i].Path, bases[i].Path], guest.LayersOf(graph, i).Select(l => l.Path));
         }
 
         // The frozen layers are of one instant: what a reader finds on the second disk was on the first before.
@@ -61,8 +60,7 @@ public class DiskSwitchTests(ITestOutputHelper output)
         Assert.Equal(before, (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Select(n => n.Name).Order());
 
         // One head for two disks: both open, the transaction refuses as a whole.
-        var devices = (await BlockGraph.QueryAsync(guest.Machine)).Devices;
-        await using (var prepared = await DiskSwitch.PrepareAsync(guest.Machine, [new DiskHead(devices[0], good), new DiskHead(devices[1], guest.NewLayer(bases[1]))]))
+        await using (var prepared = await DiskSwitch.PrepareAsync(guest.Machine, [new DiskHead(bases[0].Path, good), new DiskHead(bases[1].Path, guest.NewLayer(bases[1]))]))
         {
             // Somebody takes the second head away before the switch.
             await guest.Machine.Monitor.ExecuteAsync("blockdev-del", new() { ["node-name"] = NodeName.OfLayer(prepared.NewPaths.Last()) });
@@ -97,6 +95,34 @@ public class DiskSwitchTests(ITestOutputHelper output)
         await guest.WaitForWorkAsync();
     }
 
+    /// <summary>What a head is, is told by its node's name and the process's open files, so that QEMU need not compose the names of all its layers while the guest stands.</summary>
+    [GuestFact]
+    public async Task Heads_are_found_by_name_with_their_cache()
+    {
+        foreach (var cache in new[] { BlockCache.WriteBack, BlockCache.Direct })
+        {
+            await using var guest = new LiveGuest(disks: 2);
+            guest.Spec = guest.Spec with { Cache = cache };
+            var machine = await guest.StartAsync();
+            var heads = guest.Spec.Disks.Select(d => d.Layers[0]).ToArray();
+            for (int round = 0; round < 3; round++)
+            {
+                string[] paths = [.. heads.Select(h => h.Path)];
+                var edges = await BlockEdges.QueryAsync(machine);
+                Assert.Equal(paths.Select(p => new RunningHead(NodeName.OfLayer(p), p, cache == BlockCache.Direct)), RunningHead.FindByName(machine, edges, paths)!);
+                var graph = await BlockGraph.QueryAsync(machine);
+                Assert.All(paths, p => Assert.Equal(cache == BlockCache.Direct, graph.LayersOf(graph.DeviceOf(p).TopNode)[0].BypassesPageCache));
+                // Frozen layers and strangers are not what a disk writes to.
+                if (round > 0) Assert.Null(RunningHead.FindByName(machine, edges, [guest.Spec.Disks[0].Layers[0].Path]));
+                Assert.Null(RunningHead.FindByName(machine, edges, [guest.File("stranger.qcow2")]));
+
+                heads = [.. heads.Select(guest.NewLayer)];
+                await using var prepared = await guest.PrepareAsync(heads);
+                await prepared.CommitAsync();
+            }
+        }
+    }
+
     [GuestFact]
     public async Task Disks_of_a_qemu_that_someone_else_started_are_found_and_switched()
     {
@@ -115,7 +141,7 @@ public class DiskSwitchTests(ITestOutputHelper output)
             Assert.Equal(below.Path, Assert.Single(graph.LayersOf(device.TopNode)).Path);
 
             var head = guest.NewLayer(below);
-            await using var prepared = await DiskSwitch.PrepareAsync(machine, [new DiskHead(device, head)]);
+            await using var prepared = await DiskSwitch.PrepareAsync(machine, [new DiskHead(below.Path, head)]);
             await prepared.CommitAsync();
             graph = await BlockGraph.QueryAsync(machine);
             Assert.Equal([head.Path, below.Path], graph.LayersOf(graph.Devices.Single().TopNode).Select(l => l.Path));

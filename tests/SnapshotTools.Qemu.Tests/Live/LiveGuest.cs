@@ -119,8 +119,12 @@ internal sealed class LiveGuest : IAsyncDisposable
     public async Task<DiskSwitch> PrepareAsync(IReadOnlyList<ChainFile> heads)
     {
         var graph = await BlockGraph.QueryAsync(Machine);
-        return await DiskSwitch.PrepareAsync(Machine, [.. heads.Select((h, i) => new DiskHead(graph.FindDevice(Spec.Disks[i].DeviceId)!, h))]);
+        return await DiskSwitch.PrepareAsync(Machine, [.. heads.Select((h, i) => new DiskHead(LayersOf(graph, i)[0].Path, h))]);
     }
+
+    /// <summary>The layers of a disk.</summary>
+    public IReadOnlyList<RunningLayer> LayersOf(BlockGraph graph, int disk) =>
+        graph.LayersOf(graph.Devices.Single(d => d.Id.Split('/').Contains(Spec.Disks[disk].DeviceId)).TopNode);
 
     /// <summary>Ends the machine and starts it over the given layers, with new heads, from a saved memory. It stands then.</summary>
     public async Task RestoreAsync(IReadOnlyList<ChainFile> layers, string memory)
