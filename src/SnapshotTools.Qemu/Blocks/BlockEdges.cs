@@ -4,28 +4,27 @@ using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu.Blocks;
 
-/// <summary>
-/// Which block node of a running QEMU lies on which. What the nodes are is told by <see cref="BlockGraph"/>: QEMU composes all their names anew for it,
-/// which with many layers holds the guest's devices for long.
-/// </summary>
+/// <summary>Which block node of a running QEMU lies on which, and which of them devices have.</summary>
 internal sealed class BlockEdges
 {
     private static readonly Dictionary<string, string> None = [];
 
     private readonly Dictionary<string, Dictionary<string, string>> _children = [];
     private readonly HashSet<string> _used = [];
-    private readonly HashSet<string> _ofDevices = [];
+    private readonly List<BlockDevice> _devices = [];
 
     private BlockEdges(JsonElement graph)
     {
         var things = (graph.MemberOf("nodes") ?? default).ItemsOf().Where(n => n.NumberOf("id") is not null)
             .ToDictionary(n => n.NumberOf("id")!.Value, n => (Name: n.TextOf("name") ?? "", Type: n.TextOf("type")));
         Nodes = [.. things.Values.Where(t => t.Type == "block-driver").Select(t => t.Name)];
-        foreach (var edge in (graph.MemberOf("edges") ?? default).ItemsOf())
+        // In the order of the devices, which are numbered first.
+        foreach (var edge in (graph.MemberOf("edges") ?? default).ItemsOf().OrderBy(e => e.NumberOf("parent")))
         {
             if (!things.TryGetValue(edge.NumberOf("child") ?? -1, out var child) || !things.TryGetValue(edge.NumberOf("parent") ?? -1, out var parent)) continue;
             _used.Add(child.Name);
-            if (parent.Type == "block-backend") _ofDevices.Add(child.Name);
+            // Without a name it is a job's or an export's.
+            if (parent is { Type: "block-backend", Name.Length: > 0 }) _devices.Add(new BlockDevice(parent.Name, child.Name));
             if (parent.Type != "block-driver") continue;
             if (!_children.TryGetValue(parent.Name, out var roles)) _children[parent.Name] = roles = [];
             roles[edge.TextOf("name") ?? ""] = child.Name;
@@ -34,6 +33,9 @@ internal sealed class BlockEdges
 
     /// <summary>The names of all nodes.</summary>
     public IReadOnlyList<string> Nodes { get; }
+
+    /// <summary>The disks that have something in them.</summary>
+    public IReadOnlyList<BlockDevice> Devices => _devices;
 
     /// <summary>Asks QEMU.</summary>
     public static async Task<BlockEdges> QueryAsync(QemuMachine machine, CancellationToken cancellation = default) =>
@@ -44,7 +46,4 @@ internal sealed class BlockEdges
 
     /// <summary>Whether a device, a job or another node uses a node.</summary>
     public bool IsUsed(string node) => _used.Contains(node);
-
-    /// <summary>Whether a device reads from and writes to this very node.</summary>
-    public bool IsOfDevice(string node) => _ofDevices.Contains(node);
 }

@@ -1,24 +1,10 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using SnapshotTools.Core;
 using SnapshotTools.Qemu.Machines;
-using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu.Blocks;
 
-/// <summary>A block node of a running QEMU.</summary>
-/// <param name="Name">Its name; one that QEMU gave begins with <c>#</c>.</param>
-/// <param name="Driver">Such as <c>qcow2</c> or <c>file</c>.</param>
-/// <param name="FileName">What it opened, for a node that opens something itself; else what the node below opened.</param>
-/// <param name="BypassesPageCache">Whether it reads and writes past the host's page cache.</param>
-/// <param name="VirtualSize">The size that a reader sees, in bytes.</param>
-/// <param name="Children">The nodes below it, by role such as <c>file</c> and <c>backing</c>.</param>
-/// <param name="IsReadOnly">Whether QEMU does not write to it.</param>
-public sealed record BlockNode(
-    string Name, string Driver, string FileName, bool BypassesPageCache, long VirtualSize, IReadOnlyDictionary<string, string> Children, bool IsReadOnly);
-
 /// <summary>A disk as the guest has it.</summary>
-/// <param name="Id">The id or QOM path of the device in QEMU; for one without, the name of its <c>-drive</c>.</param>
+/// <param name="Id">The id or QOM path of the device in QEMU, or the name of its <c>-drive</c>.</param>
 /// <param name="TopNode">The node that it reads from and writes to.</param>
 public sealed record BlockDevice(string Id, string TopNode);
 
@@ -34,99 +20,84 @@ public sealed record RunningLayer(string Node, string FileNode, string Path, boo
 public sealed class BlockGraph
 {
     private const int MaxDepth = 10_000;
+    private readonly BlockEdges _edges;
     private readonly Dictionary<string, BlockNode> _nodes;
-    private readonly string[] _openFiles;
+    private readonly IReadOnlyList<OpenFile> _openFiles;
     private readonly IReadOnlyDictionary<string, string> _names;
 
-    private BlockGraph(Dictionary<string, BlockNode> nodes, IReadOnlyList<BlockDevice> devices, string[] openFiles, IReadOnlyDictionary<string, string> names) =>
-        (_nodes, Devices, _openFiles, _names) = (nodes, devices, openFiles, names);
+    private BlockGraph(BlockEdges edges, Dictionary<string, BlockNode> nodes, IReadOnlyList<OpenFile> openFiles, IReadOnlyDictionary<string, string> names) =>
+        (_edges, _nodes, _openFiles, _names) = (edges, nodes, openFiles, names);
 
-    /// <summary>All nodes.</summary>
-    public IReadOnlyCollection<BlockNode> Nodes => _nodes.Values;
+    /// <summary>The names of all nodes.</summary>
+    public IReadOnlyList<string> Nodes => _edges.Nodes;
 
     /// <summary>The disks that have something in them.</summary>
-    public IReadOnlyList<BlockDevice> Devices { get; }
+    public IReadOnlyList<BlockDevice> Devices => _edges.Devices;
 
-    /// <summary>Asks QEMU.</summary>
-    public static async Task<BlockGraph> QueryAsync(QemuMachine machine, CancellationToken cancellation = default)
+    /// <summary>Asks QEMU, no more than it has to; block jobs and hot-plugging are the caller's own and do not run meanwhile.</summary>
+    /// <param name="machine">The machine.</param>
+    /// <param name="heads">For who needs only the heads of these disks: the files that they write to.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public static async Task<BlockGraph> QueryAsync(QemuMachine machine, IReadOnlyCollection<string>? heads = null, CancellationToken cancellation = default)
     {
-        // One after the other, since the guest's devices stand while QEMU answers; block jobs and hot-plugging are the caller's own and do not run meanwhile.
-        var nodes = await machine.Monitor.ExecuteAsync("query-named-block-nodes", new JsonObject { ["flat"] = true }, cancellation).ConfigureAwait(false);
         var edges = await BlockEdges.QueryAsync(machine, cancellation).ConfigureAwait(false);
-        var devices = await machine.Monitor.ExecuteAsync("query-block", cancellation: cancellation).ConfigureAwait(false);
-        return new BlockGraph(
-            nodes.ItemsOf().Select(n => NodeOf(n, edges)).ToDictionary(n => n.Name), [.. devices.ItemsOf().Select(DeviceOf).OfType<BlockDevice>()],
-            [.. OpenFile.Of(machine.Process).Select(f => f.Path)], machine.Names);
+        var open = OpenFile.Of(machine.Process);
+        var known = new BlockGraph(edges, BlockNode.ByName(edges.Nodes, open), open, machine.Names);
+        bool isEnough = heads is null ? edges.Nodes.All(n => known._nodes.ContainsKey(n) || NodeName.IsOfFirmware(n)) : heads.All(h => known.FindDeviceOf(h) is not null);
+        return isEnough ? known : new BlockGraph(edges, await BlockNode.QueryAsync(machine, cancellation).ConfigureAwait(false), open, machine.Names);
     }
 
     /// <summary>Whether QEMU has this very file open, by whatever name; false where its process is not known.</summary>
-    public bool HasOpen(string path) => _openFiles.Contains(path);
+    public bool HasOpen(string path) => _openFiles.Any(f => f.Path == path);
 
-    /// <summary>The node of a name, or null.</summary>
-    public BlockNode? Find(string name) => _nodes.GetValueOrDefault(name);
+    /// <summary>Whether a device, a job or another node uses a node.</summary>
+    public bool IsUsed(string node) => _edges.IsUsed(node);
+
+    /// <summary>The node in a role below another, such as <c>file</c> or <c>backing</c>; null when there is none.</summary>
+    public string? Below(string node, string role) => _edges.ChildrenOf(node).GetValueOrDefault(role);
 
     /// <summary>The device that writes to a file.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: there is none.</exception>
-    public BlockDevice DeviceOf(string head) => Devices.FirstOrDefault(d => LayersOf(d.TopNode) is [var top, ..] && top.Path == head)
+    public BlockDevice DeviceOf(string head) => FindDeviceOf(head)
         ?? throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed,
             $"No disk of the running machine writes to '{head}', which by the catalog it should. Nothing was changed. Stop the machine and run Test-SnapshotStore.");
 
     /// <summary>The layers below a node, itself first. Nodes that only watch or throttle are passed over.</summary>
-    public IReadOnlyList<RunningLayer> LayersOf(string topNode)
+    public IReadOnlyList<RunningLayer> LayersOf(string topNode) => [.. Walk(topNode).Take(MaxDepth)];
+
+    private BlockDevice? FindDeviceOf(string head) => Devices.FirstOrDefault(d => Walk(d.TopNode).FirstOrDefault()?.Path == head);
+
+    private IEnumerable<RunningLayer> Walk(string topNode)
     {
-        var layers = new List<RunningLayer>();
-        for (var node = Find(topNode); node is not null && layers.Count < MaxDepth;)
+        for (var node = Find(topNode); node is not null;)
         {
             if (FileBelow(node) is not { } file) break;
-            if (IsFilter(node))
-            {
-                node = Below(node, "file") ?? Below(node, "backing");
-                continue;
-            }
-            layers.Add(new RunningLayer(node.Name, file.Name, AbsolutePath(file.FileName), file.BypassesPageCache));
-            node = Below(node, "backing");
+            if (!node.IsFilter) yield return new RunningLayer(node.Name, file.Name, AbsolutePath(file.FileName), file.BypassesPageCache);
+            node = node.IsFilter ? DataBelow(node) : Find(Below(node.Name, "backing"));
         }
-        return layers;
     }
 
     private BlockNode? FileBelow(BlockNode node)
     {
         for (int depth = 0; depth < MaxDepth; depth++)
         {
-            if (node.Children.Count == 0) return node;
-            if ((Below(node, "file") ?? Below(node, "backing")) is not { } next) return null;
+            if (_edges.ChildrenOf(node.Name).Count == 0) return node;
+            if (DataBelow(node) is not { } next) return null;
             node = next;
         }
         return null;
     }
 
-    private BlockNode? Below(BlockNode node, string role) => node.Children.TryGetValue(role, out string? name) ? Find(name) : null;
+    private BlockNode? DataBelow(BlockNode node) => Find(Below(node.Name, "file") ?? Below(node.Name, "backing"));
+
+    private BlockNode? Find(string? name) => name is null ? null : _nodes.GetValueOrDefault(name);
 
     private string AbsolutePath(string path)
     {
         // A layer that QEMU found by itself has the name by which the one above refers to it, behind that one's folder.
         // A relative name was seen from a folder that QEMU, once a daemon, is no longer in; but it has the file open.
         if (Path.IsPathRooted(path)) path = Path.GetFullPath(path);
-        else path = _openFiles.FirstOrDefault(file => file.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal)) ?? path;
+        else path = _openFiles.FirstOrDefault(file => file.Path.EndsWith("/" + path.TrimStart('.', '/'), StringComparison.Ordinal))?.Path ?? path;
         return _names.GetValueOrDefault(path) ?? path;
-    }
-
-    private static bool IsFilter(BlockNode node) => node.Driver is
-        "throttle" or "copy-on-read" or "copy-before-write" or "commit_top" or "mirror_top" or "cor_filter" or "blklogwrites" or "compress"
-        or "snapshot-access" or "preallocate" or "blkdebug" or "blkverify" or "replication";
-
-    private static BlockNode NodeOf(JsonElement node, BlockEdges edges)
-    {
-        string name = node.TextOf("node-name") ?? "";
-        return new BlockNode(
-            name, node.TextOf("drv") ?? "", node.TextOf("file") ?? "", node.MemberOf("cache")?.FlagOf("direct") ?? false,
-            node.MemberOf("image")?.NumberOf("virtual-size") ?? 0, edges.ChildrenOf(name), node.FlagOf("ro") ?? false);
-    }
-
-    private static BlockDevice? DeviceOf(JsonElement device)
-    {
-        if (device.MemberOf("inserted")?.TextOf("node-name") is not { } top) return null;
-        string? id = device.TextOf("qdev") is { Length: > 0 } path ? path : device.TextOf("device");
-        return id is { Length: > 0 } ? new BlockDevice(id, top) : null;
     }
 }

@@ -12,13 +12,19 @@ public static class NodeName
     private const string Digits = "abcdefghijklmnopqrstuvwxyz234567";
     private const int Length = 26;  // of 5 bits: 128 bits of the path's SHA-256
 
+    /// <summary>The node of the firmware's code, and the one below it. They are no layers.</summary>
+    public const string Firmware = "firmware", FirmwareFile = "firmware-file";
+
     /// <summary>The node that understands the format of a file: what a device or another layer reads from.</summary>
     public static string OfLayer(string path) => "l" + Hash(path);
 
     /// <summary>The node below it, which reads and writes the file itself.</summary>
     public static string OfFile(string path) => "f" + Hash(path);
 
-    /// <summary>Whether a node was named here.</summary>
+    /// <summary>Whether a node is one of the firmware's code.</summary>
+    public static bool IsOfFirmware(string name) => name is Firmware or FirmwareFile;
+
+    /// <summary>Whether a node was named after a layer's file.</summary>
     public static bool IsOurs(string name) => name.Length == Length + 1 && (name[0] is 'l' or 'f') && name.Skip(1).All(Digits.Contains);
 
     // Base 32 as in RFC 4648 section 6, lower case, without padding.

@@ -4,12 +4,20 @@ using SnapshotTools.Qemu.Launch;
 
 namespace SnapshotTools.Qemu.Blocks;
 
-/// <summary>A file that a process has open, as Linux tells of it (proc_pid_fd(5)).</summary>
+/// <summary>A file that a process has open, as Linux tells of it (proc_pid_fd(5), proc_pid_fdinfo(5)).</summary>
 /// <param name="Path">Its absolute path.</param>
 /// <param name="Descriptor">Its number in the process.</param>
 /// <param name="ProcessId">The process.</param>
 internal sealed record OpenFile(string Path, string Descriptor, int ProcessId)
 {
+    // O_DIRECT, in asm/fcntl.h of each architecture.
+    private static readonly long? DirectFlag = RuntimeInformation.OSArchitecture switch
+    {
+        Architecture.X64 => 0x4000,
+        Architecture.Arm64 => 0x10000,
+        _ => null,
+    };
+
     /// <summary>What a process has open; nothing where that cannot be told.</summary>
     public static IReadOnlyList<OpenFile> Of(ProcessIdentity? process)
     {
@@ -32,21 +40,12 @@ internal sealed record OpenFile(string Path, string Descriptor, int ProcessId)
         if (DirectFlag is not { } direct) return null;
         try
         {
-            // proc_pid_fdinfo(5): the flags it was opened with, in octal digits.
             string? line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{ProcessId}/fdinfo/{Descriptor}")).FirstOrDefault(l => l.StartsWith("flags:", StringComparison.Ordinal));
-            return line is null ? null : (Convert.ToInt64(line["flags:".Length..].Trim(), 8) & direct) != 0;
+            return line is null ? null : (Convert.ToInt64(line["flags:".Length..].Trim(), 8) & direct) != 0;   // octal digits
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return null;
         }
     }
-
-    // O_DIRECT, in asm/fcntl.h of each architecture.
-    private static long? DirectFlag => RuntimeInformation.OSArchitecture switch
-    {
-        Architecture.X64 => 0x4000,
-        Architecture.Arm64 => 0x10000,
-        _ => null,
-    };
 }

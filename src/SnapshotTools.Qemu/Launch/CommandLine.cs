@@ -59,7 +59,7 @@ internal static class CommandLine
     private static string MachineOf(MachineSpec spec, bool kvm)
     {
         var machine = new QemuOption(spec.MachineType).With("accel", kvm ? "kvm" : "tcg");
-        if (spec.FirmwareCode is not null) machine.With("pflash0", "firmware");
+        if (spec.FirmwareCode is not null) machine.With("pflash0", NodeName.Firmware);
         if (spec.FirmwareVariables is { Count: > 0 } variables) machine.With("pflash1", NodeName.OfLayer(variables[0].Path));
         return machine.ToString();
     }
@@ -75,8 +75,8 @@ internal static class CommandLine
         if (spec.FirmwareCode is null) return [];
         return
         [
-            .. BlockDevice(new JsonObject { ["driver"] = "file", ["node-name"] = "firmware-file", ["filename"] = spec.FirmwareCode, ["read-only"] = true }),
-            .. BlockDevice(new JsonObject { ["driver"] = "raw", ["node-name"] = "firmware", ["file"] = "firmware-file", ["read-only"] = true }),
+            .. BlockDevice(new JsonObject { ["driver"] = "file", ["node-name"] = NodeName.FirmwareFile, ["filename"] = spec.FirmwareCode, ["read-only"] = true }),
+            .. BlockDevice(new JsonObject { ["driver"] = "raw", ["node-name"] = NodeName.Firmware, ["file"] = NodeName.FirmwareFile, ["read-only"] = true }),
             .. spec.FirmwareVariables is { Count: > 0 } variables ? Layers(variables, spec.Cache, readOnly: false) : [],
         ];
     }

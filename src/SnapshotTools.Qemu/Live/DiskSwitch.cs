@@ -40,13 +40,12 @@ public sealed class DiskSwitch : IAsyncDisposable
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: no disk writes to one of the present files.</exception>
     public static async Task<DiskSwitch> PrepareAsync(QemuMachine machine, IReadOnlyList<DiskHead> heads, CancellationToken cancellation = default)
     {
-        var edges = await BlockEdges.QueryAsync(machine, cancellation).ConfigureAwait(false);
-        var present = await RunningHead.FindAsync(machine, edges, [.. heads.Select(h => h.Present)], cancellation).ConfigureAwait(false);
-        await CloseLeftoversAsync(machine, edges, cancellation).ConfigureAwait(false);
+        var graph = await BlockGraph.QueryAsync(machine, [.. heads.Select(h => h.Present)], cancellation).ConfigureAwait(false);
+        await CloseLeftoversAsync(machine, graph, cancellation).ConfigureAwait(false);
         var prepared = new DiskSwitch(machine);
         try
         {
-            for (int i = 0; i < heads.Count; i++) await prepared.OpenAsync(present[i], heads[i].Head, cancellation).ConfigureAwait(false);
+            foreach (var (present, head) in heads) await prepared.OpenAsync(graph, graph.DeviceOf(present), head, cancellation).ConfigureAwait(false);
             return prepared;
         }
         catch
@@ -119,23 +118,24 @@ public sealed class DiskSwitch : IAsyncDisposable
         _steps.Clear();
     }
 
-    private async Task OpenAsync(RunningHead present, ChainFile head, CancellationToken cancellation)
+    private async Task OpenAsync(BlockGraph graph, BlockDevice device, ChainFile head, CancellationToken cancellation)
     {
-        var cache = present.BypassesPageCache ? BlockCache.Direct : BlockCache.WriteBack;
-        var step = new Step(present.TopNode, present.Path, head.Path, NodeName.OfLayer(head.Path), NodeName.OfFile(head.Path));
+        var current = graph.LayersOf(device.TopNode)[0];
+        var cache = current.BypassesPageCache ? BlockCache.Direct : BlockCache.WriteBack;
+        var step = new Step(device.TopNode, current.Path, head.Path, NodeName.OfLayer(head.Path), NodeName.OfFile(head.Path));
         await _machine.Monitor.ExecuteAsync("blockdev-add", BlockDefinition.OfFile(head, cache), cancellation).ConfigureAwait(false);
         _steps.Add(step);
         await _machine.Monitor.ExecuteAsync("blockdev-add", BlockDefinition.OfFormat(head, backing: null, readOnly: false), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>A session that was killed before its switch left open heads behind that nothing uses.</summary>
-    private static async Task CloseLeftoversAsync(QemuMachine machine, BlockEdges edges, CancellationToken cancellation)
+    private static async Task CloseLeftoversAsync(QemuMachine machine, BlockGraph graph, CancellationToken cancellation)
     {
-        foreach (string node in edges.Nodes.Where(n => !edges.IsUsed(n) && NodeName.IsOurs(n)))
+        foreach (string node in graph.Nodes.Where(n => !graph.IsUsed(n) && NodeName.IsOurs(n)))
         {
             cancellation.ThrowIfCancellationRequested();
             await TryCloseAsync(machine, node).ConfigureAwait(false);
-            if (edges.ChildrenOf(node).TryGetValue("file", out string? file)) await TryCloseAsync(machine, file).ConfigureAwait(false);
+            if (graph.Below(node, "file") is { } file) await TryCloseAsync(machine, file).ConfigureAwait(false);
         }
     }
 

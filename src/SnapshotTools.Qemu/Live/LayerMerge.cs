@@ -12,7 +12,7 @@ internal static class LayerMerge
     public static async Task<bool> TryRunAsync(QemuMachine machine, LiveMerge merge, IProgress<long>? progress, CancellationToken cancellation)
     {
         await BlockJob.EndAbandonedAsync(machine).ConfigureAwait(false);
-        var graph = await BlockGraph.QueryAsync(machine, cancellation).ConfigureAwait(false);
+        var graph = await BlockGraph.QueryAsync(machine, cancellation: cancellation).ConfigureAwait(false);
         foreach (var device in graph.Devices)
         {
             var layers = graph.LayersOf(device.TopNode);

@@ -22,13 +22,13 @@ internal static class LayerReplacement
             var layers = graph.LayersOf(device.TopNode);
             int index = layers.Select(l => l.Path).ToList().IndexOf(layer);
             if (index < 1 || index + 1 == layers.Count) continue;
-            if (NodeName.IsOurs(layers[index - 1].Node)) await TakeAsync(machine, graph, layers, index).ConfigureAwait(false);
+            if (NodeName.IsOurs(layers[index - 1].Node)) await TakeAsync(machine, layers, index).ConfigureAwait(false);
             else isTaken = false;
         }
         return isTaken;
     }
 
-    private static async Task TakeAsync(QemuMachine machine, BlockGraph graph, IReadOnlyList<RunningLayer> layers, int index)
+    private static async Task TakeAsync(QemuMachine machine, IReadOnlyList<RunningLayer> layers, int index)
     {
         var (above, old) = (layers[index - 1], layers[index]);
         var file = new ChainFile(old.Path, LayerFormat.Qcow2);
@@ -42,7 +42,8 @@ internal static class LayerReplacement
             var definition = BlockDefinition.OfFormat(file, backing: null, readOnly: true);
             (definition["node-name"], definition["file"]) = (node, fileNode);
             await machine.Monitor.ExecuteAsync("blockdev-add", definition, CancellationToken.None).ConfigureAwait(false);
-            var reopened = BlockDefinition.OfFormat(new ChainFile(above.Path, LayerFormat.Qcow2), node, graph.Find(above.Node)!.IsReadOnly);
+            bool isReadOnly = await BlockNode.IsReadOnlyAsync(machine, above.Node).ConfigureAwait(false);
+            var reopened = BlockDefinition.OfFormat(new ChainFile(above.Path, LayerFormat.Qcow2), node, isReadOnly);
             (reopened["node-name"], reopened["file"]) = (above.Node, above.FileNode);
             await machine.Monitor.ExecuteAsync("blockdev-reopen", new JsonObject { ["options"] = new JsonArray(reopened) }, CancellationToken.None).ConfigureAwait(false);
         }

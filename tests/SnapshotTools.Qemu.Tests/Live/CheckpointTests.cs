@@ -69,7 +69,7 @@ public class CheckpointTests(ITestOutputHelper output)
         await using var guest = await new LiveGuest(disks: 1).BootAsync();
         await guest.StartWorkAsync(memoryMiB: 64);
         var below = guest.Spec.Disks[0].Layers[0];
-        var before = (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Select(n => n.Name).Order().ToArray();
+        var before = (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Order().ToArray();
         foreach (var (method, limit) in new[] { (MemoryMethod.Stopped, 2.0), (MemoryMethod.Background, 0.001), (MemoryMethod.Precopy, 0.001) })
         {
             string memory = guest.File($"memory-{method}");
@@ -82,7 +82,7 @@ public class CheckpointTests(ITestOutputHelper output)
             }
             Assert.Equal(MachineState.Running, await guest.Machine.QueryStateAsync());
             await guest.WaitForWorkAsync();
-            Assert.Equal(before, (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Select(n => n.Name).Order());
+            Assert.Equal(before, (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Order());
             Assert.Throws<MemoryImageException>(() => ReadAll(file));
         }
 

@@ -50,14 +50,14 @@ public class DiskSwitchTests(ITestOutputHelper output)
         await using var guest = await new LiveGuest(disks: 2).BootAsync();
         await guest.StartWorkAsync();
         var bases = guest.Spec.Disks.Select(d => d.Layers[0]).ToArray();
-        var before = (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Select(n => n.Name).Order().ToArray();
+        var before = (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Order().ToArray();
 
         // The second head is no image: it cannot be opened, and the first one is closed again.
         var good = guest.NewLayer(bases[0]);
         var bad = new ChainFile(guest.File("bad.qcow2"), LayerFormat.Qcow2);
         File.WriteAllText(bad.Path, "no image");
         await Assert.ThrowsAsync<QmpException>(() => guest.PrepareAsync([good, bad]));
-        Assert.Equal(before, (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Select(n => n.Name).Order());
+        Assert.Equal(before, (await BlockGraph.QueryAsync(guest.Machine)).Nodes.Order());
 
         // One head for two disks: both open, the transaction refuses as a whole.
         await using (var prepared = await DiskSwitch.PrepareAsync(guest.Machine, [new DiskHead(bases[0].Path, good), new DiskHead(bases[1].Path, guest.NewLayer(bases[1]))]))
@@ -68,7 +68,7 @@ public class DiskSwitchTests(ITestOutputHelper output)
             Assert.False(prepared.IsCommitted);
         }
         var after = await BlockGraph.QueryAsync(guest.Machine);
-        Assert.Equal(before, after.Nodes.Select(n => n.Name).Order());
+        Assert.Equal(before, after.Nodes.Order());
         Assert.Equal(bases.Select(b => b.Path), after.Devices.Select(d => after.LayersOf(d.TopNode).Single().Path));
         await guest.WaitForWorkAsync();
     }
@@ -84,41 +84,46 @@ public class DiskSwitchTests(ITestOutputHelper output)
 
         var head = guest.NewLayer(below);
         var prepared = await guest.PrepareAsync([head]);
-        Assert.Null((await BlockGraph.QueryAsync(guest.Machine)).Find(NodeName.OfLayer(abandoned.Path)));
+        Assert.DoesNotContain(NodeName.OfLayer(abandoned.Path), (await BlockGraph.QueryAsync(guest.Machine)).Nodes);
         await prepared.CommitAsync();
         await guest.WaitForWorkAsync();
         await prepared.UndoAsync();
         await prepared.DisposeAsync();
         var graph = await BlockGraph.QueryAsync(guest.Machine);
         Assert.Equal([below.Path], graph.LayersOf(graph.Devices.Single().TopNode).Select(l => l.Path));
-        Assert.Null(graph.Find(NodeName.OfLayer(head.Path)));
+        Assert.DoesNotContain(NodeName.OfLayer(head.Path), graph.Nodes);
         await guest.WaitForWorkAsync();
     }
 
-    /// <summary>What a head is, is told by its node's name and the process's open files, so that QEMU need not compose the names of all its layers while the guest stands.</summary>
+    /// <summary>What our own nodes are is told by their names and by the files that the process has open, so that QEMU need not compose the names of all layers while the guest stands.</summary>
     [GuestFact]
-    public async Task Heads_are_found_by_name_with_their_cache()
+    public async Task Nodes_are_known_by_name_as_QEMU_would_tell_of_them()
     {
         foreach (var cache in new[] { BlockCache.WriteBack, BlockCache.Direct })
         {
             await using var guest = new LiveGuest(disks: 2);
-            guest.Spec = guest.Spec with { Cache = cache };
+            string code = guest.File("code.fd");
+            File.WriteAllBytes(code, new byte[4 << 20]);
+            guest.Spec = guest.Spec with { Cache = cache, FirmwareCode = code };
             var machine = await guest.StartAsync();
             var heads = guest.Spec.Disks.Select(d => d.Layers[0]).ToArray();
             for (int round = 0; round < 3; round++)
             {
-                string[] paths = [.. heads.Select(h => h.Path)];
                 var edges = await BlockEdges.QueryAsync(machine);
-                Assert.Equal(paths.Select(p => new RunningHead(NodeName.OfLayer(p), p, cache == BlockCache.Direct)), RunningHead.FindByName(machine, edges, paths)!);
-                var graph = await BlockGraph.QueryAsync(machine);
-                Assert.All(paths, p => Assert.Equal(cache == BlockCache.Direct, graph.LayersOf(graph.DeviceOf(p).TopNode)[0].BypassesPageCache));
-                // Frozen layers and strangers are not what a disk writes to.
-                if (round > 0) Assert.Null(RunningHead.FindByName(machine, edges, [guest.Spec.Disks[0].Layers[0].Path]));
-                Assert.Null(RunningHead.FindByName(machine, edges, [guest.File("stranger.qcow2")]));
+                var named = BlockNode.ByName(edges.Nodes, OpenFile.Of(machine.Process));
+                var asked = await BlockNode.QueryAsync(machine);
+                Assert.Equal(4 * (round + 1), named.Count);
+                Assert.All(named.Values.Where(n => n.Name[0] == 'f'), n => Assert.Equal(asked[n.Name], n));
+                Assert.All(heads, h => Assert.Equal(cache == BlockCache.Direct, named[NodeName.OfFile(h.Path)].BypassesPageCache));
+                Assert.Equal([NodeName.Firmware, NodeName.FirmwareFile], asked.Keys.Except(named.Keys).Order());
+                Assert.Empty(BlockNode.ByName(edges.Nodes, []));
 
                 heads = [.. heads.Select(guest.NewLayer)];
                 await using var prepared = await guest.PrepareAsync(heads);
                 await prepared.CommitAsync();
+                var graph = await BlockGraph.QueryAsync(machine);
+                Assert.All(heads, h => Assert.Equal(h.Path, graph.LayersOf(graph.DeviceOf(h.Path).TopNode)[0].Path));
+                Assert.Equal(ErrorIds.ComputeFailed, Assert.Throws<SnapshotException>(() => graph.DeviceOf(guest.Spec.Disks[0].Layers[0].Path)).ErrorId);
             }
         }
     }
