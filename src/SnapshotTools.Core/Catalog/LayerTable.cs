@@ -14,12 +14,12 @@ internal sealed class LayerTable(Database database)
     public List<LayerRow> All() => database.Query($"SELECT {LayerRow.Columns} FROM layer l ORDER BY l.id", LayerRow.Read);
 
     public List<LayerRow> OfVolume(long volumeId) =>
-        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.volume_id = ?1 AND l.state <> 0", LayerRow.Read, volumeId);
+        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.volume_id = ?1", LayerRow.Read, volumeId);
 
     public List<LayerRow> Children(long id) =>
-        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.parent_id = ?1 AND l.state <> 0", LayerRow.Read, id);
+        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.parent_id = ?1", LayerRow.Read, id);
 
-    public long CountChildren(long id) => database.Number("SELECT count(*) FROM layer WHERE parent_id = ?1 AND state <> 0", id);
+    public long CountChildren(long id) => database.Number("SELECT count(*) FROM layer WHERE parent_id = ?1", id);
 
     /// <summary>A layer and all below it, from the top.</summary>
     public List<LayerRow> Chain(long headId)
@@ -35,51 +35,36 @@ internal sealed class LayerTable(Database database)
     }
 
     /// <summary>The layers of a volume in the shape that the collector works on.</summary>
-    public List<CollectorLayer> ForCollector(long volumeId) => database.Query($"{CollectorLayer.Select} WHERE l.volume_id = ?1 AND l.state <> 0", CollectorLayer.Read, volumeId);
+    public List<CollectorLayer> ForCollector(long volumeId) => database.Query($"{CollectorLayer.Select} WHERE l.volume_id = ?1", CollectorLayer.Read, volumeId);
 
     /// <summary>Some layers in that shape.</summary>
-    public List<CollectorLayer> FindForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.id IN (SELECT value FROM json_each(?1)) AND l.state <> 0", CollectorLayer.Read, ids);
+    public List<CollectorLayer> FindForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.id IN (SELECT value FROM json_each(?1))", CollectorLayer.Read, ids);
 
     /// <summary>The layers that lie on some.</summary>
-    public List<CollectorLayer> ChildrenForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.parent_id IN (SELECT value FROM json_each(?1)) AND l.state <> 0", CollectorLayer.Read, ids);
+    public List<CollectorLayer> ChildrenForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.parent_id IN (SELECT value FROM json_each(?1))", CollectorLayer.Read, ids);
 
     /// <summary>Volumes that have a layer which neither a head, a snapshot nor another volume needs.</summary>
     public List<long> VolumesWithUnneededLayers() => database.Query(
         """
         SELECT DISTINCT l.volume_id FROM layer l
         WHERE l.state = 2 AND l.external = 0 AND NOT EXISTS(SELECT 1 FROM volume_snapshot s WHERE s.layer_id = l.id)
-          AND (SELECT count(*) FROM layer c WHERE c.parent_id = l.id AND c.state <> 0) < 2
-          AND NOT EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id)
+          AND (SELECT count(*) FROM layer c WHERE c.parent_id = l.id) < 2
+          AND NOT EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.volume_id <> l.volume_id)
           AND NOT EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id)
         """, r => r.GetInt64(0));
 
-    public long InsertPending(long operationId, long? volumeId, long? parentId, LayerFile file, long size) => database.Insert(
-        "INSERT INTO layer(uid, volume_id, parent_id, operation_id, location, format, external, state, size, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9)",
-        file.Id, volumeId, parentId, operationId, file.Location, file.Format, file.External, size, DateTimeOffset.UtcNow);
+    /// <summary>A layer that a volume is written in.</summary>
+    public long InsertHead(long volumeId, long? parentId, LayerFile file, long size) => database.Insert(
+        "INSERT INTO layer(uid, volume_id, parent_id, location, format, external, state, size, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)",
+        file.Id, volumeId, parentId, file.Location, file.Format, file.External, size, DateTimeOffset.UtcNow);
 
-    public long InsertFrozen(long volumeId, LayerFile file, long size, LayerFacts facts) => database.Insert(
+    /// <summary>A layer that is frozen from its first moment on: the base of a clone, or an image that was adopted.</summary>
+    public long InsertFrozen(long volumeId, long? parentId, LayerFile file, long size, LayerFacts facts) => database.Insert(
         """
-        INSERT INTO layer(uid, volume_id, location, format, external, state, size, allocated, length, modified_at, created_at)
-        VALUES(?1, ?2, ?3, ?4, ?5, 2, ?6, ?7, ?8, ?9, ?10)
+        INSERT INTO layer(uid, volume_id, parent_id, location, format, external, state, size, allocated, length, modified_at, created_at)
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, 2, ?7, ?8, ?9, ?10, ?11)
         """,
-        file.Id, volumeId, file.Location, file.Format, file.External, size, facts.AllocatedBytes, facts.Length, facts.ModifiedAt, DateTimeOffset.UtcNow);
-
-    /// <summary>A layer that is frozen from its first moment on: the base of a clone.</summary>
-    public void MakeFrozen(long id, long volumeId, LayerFacts facts)
-    {
-        database.Execute("UPDATE layer SET volume_id = ?2, operation_id = NULL WHERE id = ?1", id, volumeId);
-        Freeze(id, facts);
-    }
-
-    /// <summary>Writes down a memory file that an operation is about to make: it goes with the operation, unless that ends well.</summary>
-    public void InsertPendingMemory(long operationId, Guid id, string location) =>
-        InsertPending(operationId, null, null, new LayerFile(id, location, LayerFormat.Raw, External: false), 0);
-
-    /// <summary>A memory file that was pending is a snapshot's from now on.</summary>
-    public void KeepPendingMemory(string location) => database.Execute("DELETE FROM layer WHERE location = ?1 AND state = 0", location);
-
-    public void MakeHead(long id, long volumeId) =>
-        database.Execute("UPDATE layer SET state = 1, volume_id = ?2, operation_id = NULL WHERE id = ?1", id, volumeId);
+        file.Id, volumeId, parentId, file.Location, file.Format, file.External, size, facts.AllocatedBytes, facts.Length, facts.ModifiedAt, DateTimeOffset.UtcNow);
 
     /// <summary>From now on the layer is never written again; what it is on disk is kept to notice if somebody does.</summary>
     public void Freeze(long id, LayerFacts facts) => database.Execute(
@@ -109,9 +94,6 @@ internal sealed class LayerTable(Database database)
         database.Execute("DELETE FROM layer WHERE id = ?1", layer.Id);
     }
 
-    public List<LayerRow> Pending(long operationId) =>
-        database.Query($"SELECT {LayerRow.Columns} FROM layer l WHERE l.operation_id = ?1 AND l.state = 0", LayerRow.Read, operationId);
-
     public List<string> Garbage() => database.Query("SELECT location FROM garbage", r => r.GetString(0));
 
     public void AddGarbage(string location) => database.Execute("INSERT OR IGNORE INTO garbage(location) VALUES(?1)", location);
@@ -127,7 +109,7 @@ internal sealed class LayerTable(Database database)
 
     public void SetPublished(long volumeId) => database.Execute("DELETE FROM unpublished WHERE volume_id = ?1", volumeId);
 
-    public long Count() => database.Number("SELECT count(*) FROM layer WHERE state <> 0");
+    public long Count() => database.Number("SELECT count(*) FROM layer");
 
     public long FrozenBytes() => database.Number("SELECT coalesce(sum(allocated), 0) FROM layer WHERE state = 2 AND external = 0");
 
@@ -145,7 +127,7 @@ internal sealed record CollectorLayer(long Id, long? ParentId, bool IsNeeded, bo
     public const string Select =
         """
         SELECT l.id, l.parent_id, l.state = 1 OR EXISTS(SELECT 1 FROM volume_snapshot s WHERE s.layer_id = l.id)
-               OR EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.state <> 0 AND c.volume_id <> l.volume_id)
+               OR EXISTS(SELECT 1 FROM layer c WHERE c.parent_id = l.id AND c.volume_id <> l.volume_id)
                OR EXISTS(SELECT 1 FROM copy y WHERE y.layer_id = l.id), l.external, l.volume_id
         FROM layer l
         """;

@@ -41,12 +41,10 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
             if (!whole && !IsBehind) return;
             using var mine = Wait();
             if (mine is null) return;
-            var changed = database.Query("SELECT tab, key, version FROM unwritten", r => new Change(r.GetString(0), r.GetString(1), r.GetInt64(2)));
+            var (last, changed) = database.Read(() => (
+                database.Number("SELECT max(id) FROM unwritten"), database.Query("SELECT DISTINCT tab, key FROM unwritten", r => new Change(r.GetString(0), r.GetString(1)))));
             if (whole || files.Stat(path) is null || !Append(changed)) WriteWhole();
-            database.Write(() =>
-            {
-                foreach (var (table, key, version) in changed) database.Execute("DELETE FROM unwritten WHERE tab = ?1 AND key = ?2 AND version = ?3", table, key, version);
-            }, durable: false);
+            database.Write(() => database.Execute("DELETE FROM unwritten WHERE id <= ?1", last), durable: false);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
         {
@@ -113,17 +111,16 @@ internal sealed class Ledger(Database database, IFileSystem files, StoreLocks lo
     }
 
     private List<LedgerRow> Rows(string table, string expression, string condition = "", params ReadOnlySpan<object?> values) =>
-        database.Query($"SELECT {LedgerTables.KeyOf(expression, "t")} AS ledger_key, t.* FROM {table} t{condition}", r => new LedgerRow(table, r.GetString(0), ValuesOf(table, r)), values);
+        database.Query($"SELECT {LedgerTables.KeyOf(expression, "t")} AS ledger_key, t.* FROM {table} t{condition}", r => new LedgerRow(table, r.GetString(0), ValuesOf(r)), values);
 
-    /// <summary>A layer that is not committed yet is nobody's.</summary>
-    private static Dictionary<string, object?>? ValuesOf(string table, RowReader r)
+    private static Dictionary<string, object?> ValuesOf(RowReader r)
     {
         var values = new Dictionary<string, object?>();
         for (int i = 0; i < r.Count; i++)
             if (r.Name(i) is not "ledger_key" and var name) values[name] = r.Value(i);
-        return table == "layer" && values["state"] is 0L ? null : values;
+        return values;
     }
 
     /// <summary>A row that changed.</summary>
-    private sealed record Change(string Table, string Key, long Version);
+    private sealed record Change(string Table, string Key);
 }

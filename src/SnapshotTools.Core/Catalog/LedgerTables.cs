@@ -30,7 +30,12 @@ internal static class LedgerTables
     public static readonly IReadOnlyList<LedgerTable> All = [.. First, .. Second];
 
     /// <summary>The table where triggers note the rows that changed.</summary>
-    public const string Unwritten = "CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;\n";
+    /// <remarks>A row that changes again is noted again: looking for it would take longer.</remarks>
+    public const string Unwritten = "CREATE TABLE unwritten(id INTEGER PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL);\n";
+
+    /// <summary>Takes the triggers of some tables away.</summary>
+    public static string DropTriggers(IEnumerable<LedgerTable> tables) =>
+        string.Concat(tables.Select(t => $"DROP TRIGGER ledger_{t.Name}_INSERT; DROP TRIGGER ledger_{t.Name}_UPDATE; DROP TRIGGER ledger_{t.Name}_DELETE;\n"));
 
     /// <summary>The expression that names a row.</summary>
     public static string KeyOf(string key, string alias) => string.Format(CultureInfo.InvariantCulture, key, alias);
@@ -45,12 +50,12 @@ internal static class LedgerTables
             {
                 sql.Append(CultureInfo.InvariantCulture, $"""
                     CREATE TRIGGER ledger_{name}_{verb} AFTER {verb} ON {name} BEGIN
-                      INSERT INTO unwritten(tab, key, version) VALUES('{name}', {KeyOf(key, alias)}, 1) ON CONFLICT DO UPDATE SET version = version + 1;
+                      INSERT INTO unwritten(tab, key) VALUES('{name}', {KeyOf(key, alias)});
                     END;
 
                     """);
             }
-            sql.Append(CultureInfo.InvariantCulture, $"INSERT INTO unwritten(tab, key, version) SELECT '{name}', {KeyOf(key, "t")}, 1 FROM {name} t;\n");
+            sql.Append(CultureInfo.InvariantCulture, $"INSERT INTO unwritten(tab, key) SELECT '{name}', {KeyOf(key, "t")} FROM {name} t;\n");
         }
         return sql.ToString();
     }

@@ -2,11 +2,11 @@ namespace SnapshotTools.Core.Catalog;
 
 internal sealed record StoreRow(Guid Uid, DateTimeOffset CreatedAt);
 
+/// <summary>What becomes of a layer; 0 was one that an operation made and did not commit (see <see cref="PendingTable"/>).</summary>
 internal enum LayerState
 {
-    Pending,
-    Head,
-    Frozen,
+    Head = 1,
+    Frozen = 2,
 }
 
 internal sealed record LayerRow(
@@ -20,6 +20,14 @@ internal sealed record LayerRow(
     public static LayerRow Read(RowReader r) => new(
         r.GetInt64(0), r.Id(1), r.Long(2), r.Long(3), r.GetString(4), (LayerFormat)r.GetInt32(5), r.GetInt64(6) != 0, (LayerState)r.GetInt32(7),
         r.GetInt64(8), r.GetInt64(9), r.GetInt64(10), r.Time(11), r.GetInt64(12) != 0);
+}
+
+/// <summary>A file that an operation is about to make.</summary>
+internal sealed record PendingRow(LayerFile File, long? ParentId, long Size)
+{
+    public const string Columns = "uid, location, format, parent_id, size";
+
+    public static PendingRow Read(RowReader r) => new(new LayerFile(r.Id(0), r.GetString(1), (LayerFormat)r.GetInt32(2), External: false), r.Long(3), r.GetInt64(4));
 }
 
 internal sealed record VolumeRow(

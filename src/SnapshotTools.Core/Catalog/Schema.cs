@@ -116,6 +116,21 @@ internal static class Schema
         DROP INDEX operation_open;
         CREATE INDEX operation_open ON operation(state) WHERE state < 3;
         """,
+
+        """
+        -- What an operation is about to make was a layer with state 0. A session of an earlier version that is in the midst of one finds its column
+        -- gone, so it cannot commit, and the operation is taken back from here. (DROP COLUMN needs SQLite 3.35, which not every Windows has.)
+        CREATE TABLE pending(
+          location TEXT PRIMARY KEY, operation_id INTEGER NOT NULL, uid TEXT NOT NULL, parent_id INTEGER REFERENCES layer(id),
+          format INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+        INSERT INTO pending(location, operation_id, uid, parent_id, format, size)
+          SELECT l.location, l.operation_id, l.uid, (SELECT p.id FROM layer p WHERE p.id = l.parent_id AND p.state <> 0), l.format, l.size FROM layer l WHERE l.state = 0;
+        DROP INDEX layer_pending;
+        DELETE FROM layer WHERE state = 0;
+        ALTER TABLE layer RENAME COLUMN operation_id TO was_operation_id;
+        """,
+
+        LedgerTables.DropTriggers(LedgerTables.All) + "DROP TABLE unwritten;\n" + LedgerTables.Unwritten + LedgerTables.Triggers(LedgerTables.All),
     ];
 
     /// <summary>The version that this module writes.</summary>

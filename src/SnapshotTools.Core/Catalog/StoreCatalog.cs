@@ -9,6 +9,7 @@ internal sealed class StoreCatalog : IDisposable
     {
         Database = database;
         Layers = new LayerTable(database);
+        Pending = new PendingTable(database);
         Volumes = new VolumeTable(database);
         Machines = new MachineTable(database);
         Snapshots = new SnapshotTable(database);
@@ -19,6 +20,8 @@ internal sealed class StoreCatalog : IDisposable
     public Database Database { get; }
 
     public LayerTable Layers { get; }
+
+    public PendingTable Pending { get; }
 
     public VolumeTable Volumes { get; }
 

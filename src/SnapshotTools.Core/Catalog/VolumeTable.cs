@@ -21,9 +21,10 @@ internal sealed class VolumeTable(Database database)
 
     public long Count() => database.Number("SELECT count(*) FROM volume WHERE is_removed = 0");
 
-    public long Insert(Guid uid, string name, long size, int clusterSize, long headId, string? adoptedFrom, string? description) => database.Insert(
-        "INSERT INTO volume(uid, name, size, cluster_size, head_id, adopted_from, description, created_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        uid, name, size, clusterSize, headId, adoptedFrom, description, DateTimeOffset.UtcNow);
+    /// <summary>A volume without a head: layers refer to their volume, so it gets that afterwards (<see cref="SetHead"/>).</summary>
+    public long Insert(Guid uid, string name, long size, int clusterSize, string? adoptedFrom, string? description) => database.Insert(
+        "INSERT INTO volume(uid, name, size, cluster_size, head_id, adopted_from, description, created_at) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
+        uid, name, size, clusterSize, adoptedFrom, description, DateTimeOffset.UtcNow);
 
     /// <summary>Those that were removed, and whose layers linked clones still need.</summary>
     public List<long> Removed() => database.Query("SELECT id FROM volume WHERE is_removed = 1", r => r.GetInt64(0));
@@ -54,16 +55,16 @@ internal sealed class VolumeTable(Database database)
 
     /// <summary>Whether another volume lies on a volume's layers, be it one that was removed.</summary>
     public bool IsBaseOfOthers(long id) => database.Number(
-        "SELECT EXISTS(SELECT 1 FROM layer l JOIN layer c ON c.parent_id = l.id WHERE l.volume_id = ?1 AND c.state <> 0 AND c.volume_id <> l.volume_id)", id) != 0;
+        "SELECT EXISTS(SELECT 1 FROM layer l JOIN layer c ON c.parent_id = l.id WHERE l.volume_id = ?1 AND c.volume_id <> l.volume_id)", id) != 0;
 
     // A cross join, or SQLite goes through all volumes by their names to have them in order.
     private static string LinkedClonesWhere(string condition, string columns) =>
         $"""
         WITH RECURSIVE dependant(layer_id, volume_id) AS (
-          SELECT l.id, c.volume_id FROM layer l JOIN layer c ON c.parent_id = l.id WHERE {condition} AND c.state <> 0 AND c.volume_id <> l.volume_id
+          SELECT l.id, c.volume_id FROM layer l JOIN layer c ON c.parent_id = l.id WHERE {condition} AND c.volume_id <> l.volume_id
           UNION
           SELECT d.layer_id, c.volume_id FROM dependant d JOIN volume v ON v.id = d.volume_id AND v.is_removed = 1
-          JOIN layer l ON l.volume_id = v.id JOIN layer c ON c.parent_id = l.id WHERE c.state <> 0 AND c.volume_id <> l.volume_id)
+          JOIN layer l ON l.volume_id = v.id JOIN layer c ON c.parent_id = l.id WHERE c.volume_id <> l.volume_id)
         SELECT DISTINCT {columns} FROM dependant d CROSS JOIN volume v ON v.id = d.volume_id WHERE v.is_removed = 0 ORDER BY v.name
         """;
 

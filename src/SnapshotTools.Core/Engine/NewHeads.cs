@@ -30,7 +30,7 @@ internal sealed class NewHeads(EngineContext context)
     /// <summary>Writes the layers down as pending, in the transaction that begins the operation.</summary>
     public void Register(long operationId)
     {
-        foreach (var entry in _entries) entry.RowId = context.Catalog.Layers.InsertPending(operationId, null, entry.Parent.Id, entry.Layer.File, entry.Layer.Size);
+        foreach (var entry in _entries) context.Catalog.Pending.Insert(operationId, entry.Layer.File, entry.Parent.Id, entry.Layer.Size);
     }
 
     /// <summary>Makes the files, all at once; they are durable afterwards.</summary>
@@ -46,8 +46,8 @@ internal sealed class NewHeads(EngineContext context)
         for (int i = 0; i < _entries.Count; i++)
         {
             var entry = _entries[i];
-            context.Catalog.Layers.MakeHead(entry.RowId, entry.Volume.Id);
-            context.Catalog.Volumes.SetHead(entry.Volume.Id, entry.RowId, entry.Layer.Size, presents?[i]);
+            long head = context.Catalog.Layers.InsertHead(entry.Volume.Id, entry.Parent.Id, entry.Layer.File, entry.Layer.Size);
+            context.Catalog.Volumes.SetHead(entry.Volume.Id, head, entry.Layer.Size, presents?[i]);
             context.Catalog.Layers.SetUnpublished(entry.Volume.Id);
         }
     }
@@ -59,8 +59,5 @@ internal sealed class NewHeads(EngineContext context)
         context.Database.Write(() => _entries.ForEach(e => context.Catalog.Layers.SetPublished(e.Volume.Id)), durable: false);
     }
 
-    private sealed record Entry(VolumeRow Volume, LayerRow Parent, NewLayer Layer)
-    {
-        public long RowId { get; set; }
-    }
+    private sealed record Entry(VolumeRow Volume, LayerRow Parent, NewLayer Layer);
 }

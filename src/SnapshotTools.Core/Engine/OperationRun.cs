@@ -62,9 +62,6 @@ internal sealed class OperationRun : IDisposable
         }
     }
 
-    /// <summary>The layers that the operation has written down and not committed.</summary>
-    public List<LayerRow> PendingLayers() => _context.Catalog.Layers.Pending(_row.Id);
-
     /// <summary>A line of the operation's time line.</summary>
     public void Log(string line)
     {
@@ -101,12 +98,13 @@ internal sealed class OperationRun : IDisposable
         });
     }
 
-    /// <summary>Ends the operation: its effects on the catalog, and its success, in one transaction.</summary>
+    /// <summary>Ends the operation: its effects on the catalog, and its success, in one transaction. All files that it wrote down are kept.</summary>
     public void Commit(Action work)
     {
         _context.Database.Write(() =>
         {
             work();
+            _context.Catalog.Pending.DeleteOf(_row.Id);
             _context.Catalog.Operations.End(_row.Id, OperationState.Completed);
         });
         _ended = true;
@@ -152,11 +150,11 @@ internal sealed class OperationRun : IDisposable
     /// <summary>Takes back what an operation made and did not commit.</summary>
     public static void TakeBack(EngineContext context, OperationRow operation, OperationState state, string? error)
     {
-        var pending = Power.LiveHeads.KeepThoseInUse(context, context.Catalog.Layers.Pending(operation.Id));
-        context.Storage.Delete([.. pending.Select(l => l.Location)]);
+        var pending = Power.LiveHeads.KeepThoseInUse(context, context.Catalog.Pending.Of(operation.Id));
+        context.Storage.Delete([.. pending.Select(p => p.File.Location)]);
         context.Database.Write(() =>
         {
-            foreach (var layer in pending.OrderByDescending(l => l.Id)) context.Catalog.Layers.Drop(layer, hasFile: false);   // children before their parents
+            context.Catalog.Pending.DeleteOf(operation.Id);
             if (operation.Kind == OperationKind.Resize) FollowSize(context, operation.Target);
             context.Catalog.Operations.End(operation.Id, state, error);
         });

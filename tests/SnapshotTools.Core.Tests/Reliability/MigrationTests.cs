@@ -16,12 +16,16 @@ public sealed class MigrationTests : IDisposable
         "DROP TABLE copy; ALTER TABLE operation DROP COLUMN rate; ALTER TABLE operation DROP COLUMN wanted",
         "ALTER TABLE vm DROP COLUMN is_template; ALTER TABLE volume DROP COLUMN is_removed",
         "DROP TABLE connected",
-        DropTriggers(LedgerTables.First) + "DROP TABLE unwritten",
+        LedgerTables.DropTriggers(LedgerTables.First) + "DROP TABLE unwritten",
         "DROP TABLE firmware",
         "ALTER TABLE vm DROP COLUMN generation",
         "DROP INDEX volume_removed",
-        DropTriggers(LedgerTables.Second),
+        LedgerTables.DropTriggers(LedgerTables.Second),
         "DROP INDEX operation_open; CREATE INDEX operation_open ON operation(state) WHERE state IN (0, 1, 2)",
+        "DROP TABLE pending; ALTER TABLE layer RENAME COLUMN was_operation_id TO operation_id; CREATE INDEX layer_pending ON layer(operation_id) WHERE state = 0",
+        LedgerTables.DropTriggers(LedgerTables.All)
+            + "DROP TABLE unwritten; CREATE TABLE unwritten(tab TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(tab, key)) WITHOUT ROWID;"
+            + CountingTriggers(),
     ];
 
     private readonly StoreScenario _scenario = new();
@@ -65,6 +69,30 @@ public sealed class MigrationTests : IDisposable
         Assert.Equal(before, File.ReadAllBytes(catalog));
     }
 
+    [Fact]
+    public void What_an_earlier_version_was_making_when_it_was_killed_is_taken_back()
+    {
+        string store = _scenario.Copy(), catalog = Path.Combine(store, "catalog.sqlite"), location = "layers/0123456789abcdef0123456789abcdef.qcow2";
+        string before = StoreScenario.StateOf(store);
+        Downgrade(catalog, 10);
+        StoreScenario.Execute(catalog, $"""
+            INSERT INTO operation(id, uid, kind, target, state, started_at, process_id) VALUES(9999, 'fedcba9876543210fedcba9876543210', 0, 'web01/cut', 1, 0, 1);
+            INSERT INTO layer(uid, parent_id, operation_id, location, format, state, size, created_at)
+              SELECT '0123456789abcdef0123456789abcdef', id, 9999, '{location}', 1, 0, size, 0 FROM layer WHERE state = 2 LIMIT 1;
+            """);
+        string file = Path.Combine(store, location);
+        File.WriteAllText(file, "cut short");
+
+        Assert.Equal(before, StoreScenario.StateOf(store));
+        Assert.False(File.Exists(file));
+        using var engine = EmbeddedStore.Open(store);
+        Assert.Equal(OperationState.Interrupted, engine.Operations.Find().Single(o => o.Target == "web01/cut").State);
+        StoreScenario.AssertClean(engine);
+
+        // Its session, should it be alive nevertheless, cannot commit any more.
+        Assert.ThrowsAny<Exception>(() => StoreScenario.Execute(catalog, "UPDATE layer SET state = 1, operation_id = NULL WHERE id = 1"));
+    }
+
     private static void Downgrade(string catalog, int version)
     {
         Assert.Equal(Schema.Version - 1, Backwards.Length);
@@ -72,6 +100,9 @@ public sealed class MigrationTests : IDisposable
         StoreScenario.Execute(catalog, string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version={version}"));
     }
 
-    private static string DropTriggers(IEnumerable<LedgerTable> tables) =>
-        string.Concat(tables.Select(t => $"DROP TRIGGER ledger_{t.Name}_INSERT; DROP TRIGGER ledger_{t.Name}_UPDATE; DROP TRIGGER ledger_{t.Name}_DELETE;"));
+    private static string CountingTriggers() => string.Concat(
+        from table in LedgerTables.All
+        from trigger in (IEnumerable<(string Verb, string Row)>)[("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")]
+        let key = LedgerTables.KeyOf(table.Key, trigger.Row)
+        select $"CREATE TRIGGER ledger_{table.Name}_{trigger.Verb} AFTER {trigger.Verb} ON {table.Name} BEGIN INSERT INTO unwritten VALUES('{table.Name}', {key}, 1) ON CONFLICT DO UPDATE SET version = version + 1; END;");
 }

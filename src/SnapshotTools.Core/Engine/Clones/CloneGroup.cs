@@ -169,19 +169,18 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     {
         var source = entry.Base;
         var snapshot = entry.Snapshot is null ? null : IdentityOf(entry.Snapshot);
-        long parentRow = source.Id;
         var parent = source.File;
         bool isDurable = entry.Freezes || source.State == LayerState.Frozen;   // what is frozen on the way is so before the clones are made
         if (!linked)
         {
             var file = context.Storage.NewLayerFile(Guid.CreateVersion7());
             entry.BaseLayer = new NewLayer(file, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(file.Id, entry.Uid, entry.Name, parent.Id, snapshot)) { IsParentDurable = isDurable };
-            parentRow = entry.BaseRow = Catalog.Layers.InsertPending(operationId, null, source.Id, file, source.Size);
+            Catalog.Pending.Insert(operationId, file, source.Id, source.Size);
             (parent, snapshot, isDurable) = (file, null, true);
         }
         var head = context.Storage.NewLayerFile(Guid.CreateVersion7());
         entry.Head = new NewLayer(head, parent, source.Size, entry.Source.ClusterSize, context.NewIdentity(head.Id, entry.Uid, entry.Name, parent.Id, snapshot)) { IsParentDurable = isDurable };
-        entry.HeadRow = Catalog.Layers.InsertPending(operationId, null, parentRow, head, source.Size);
+        Catalog.Pending.Insert(operationId, head, linked ? source.Id : null, source.Size);
     }
 
     private SnapshotIdentity IdentityOf(VolumeSnapshotRow snapshot) =>
@@ -191,13 +190,14 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     {
         if (Catalog.Volumes.FindByName(entry.Name) is not null)
             throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"Another process made a volume '{entry.Name}' meanwhile. Choose another name.", entry.Name);
-        entry.VolumeId = Catalog.Volumes.Insert(entry.Uid, entry.Name, entry.Base.Size, entry.Source.ClusterSize, entry.HeadRow, null, entry.Description ?? entry.Source.Description);
-        Catalog.Layers.MakeHead(entry.HeadRow, entry.VolumeId);
+        entry.VolumeId = Catalog.Volumes.Insert(entry.Uid, entry.Name, entry.Base.Size, entry.Source.ClusterSize, null, entry.Description ?? entry.Source.Description);
+        long parentId = entry.Base.Id;
         if (entry.BaseLayer is { } layer)
         {
-            Catalog.Layers.MakeFrozen(entry.BaseRow, entry.VolumeId, context.Storage.Measure(layer.File)!);
-            entry.CopyOperationId = CopyQueue.Add(context, batch, entry.Name, entry.VolumeId, entry.BaseRow, entry.Source.Id, entry.DataBytes, pace).Id;
+            parentId = Catalog.Layers.InsertFrozen(entry.VolumeId, parentId, layer.File, layer.Size, context.Storage.Measure(layer.File)!);
+            entry.CopyOperationId = CopyQueue.Add(context, batch, entry.Name, entry.VolumeId, parentId, entry.Source.Id, entry.DataBytes, pace).Id;
         }
+        Catalog.Volumes.SetHead(entry.VolumeId, Catalog.Layers.InsertHead(entry.VolumeId, parentId, entry.Head.File, entry.Head.Size), entry.Head.Size);
         Catalog.Layers.ForgetGarbage([context.Storage.PublishedLocation(entry.Name)]);   // of a volume that had the name before
         Catalog.Layers.SetUnpublished(entry.VolumeId);
     }
@@ -220,11 +220,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
 
         public NewLayer? BaseLayer { get; set; }
 
-        public long BaseRow { get; set; }
-
         public NewLayer Head { get; set; } = null!;
-
-        public long HeadRow { get; set; }
 
         public long VolumeId { get; set; }
 

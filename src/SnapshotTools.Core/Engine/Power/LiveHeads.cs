@@ -10,12 +10,12 @@ internal static class LiveHeads
 {
     /// <summary>Makes pending layers the heads of their volumes when a running machine writes to them, or one that has ended has written to them.</summary>
     /// <returns>The others, which nothing was written to, so that they can be deleted.</returns>
-    public static List<LayerRow> KeepThoseInUse(EngineContext context, List<LayerRow> pending)
+    public static List<PendingRow> KeepThoseInUse(EngineContext context, List<PendingRow> pending)
     {
         // The base of a clone lies on a head as well; it is in no machine, and nothing is in it.
-        var heads = pending.FindAll(l => l.VolumeId is null && l.ParentId is { } id && context.Catalog.Layers.Get(id).State == LayerState.Head && IsInUse(context, l));
+        var heads = pending.FindAll(p => p.ParentId is { } id && context.Catalog.Layers.Get(id) is { State: LayerState.Head } below && IsInUse(context, p.File, below));
         if (heads.Count == 0) return pending;
-        var replaced = heads.ConvertAll(l => context.Catalog.Layers.Get(l.ParentId!.Value));
+        var replaced = heads.ConvertAll(p => context.Catalog.Layers.Get(p.ParentId!.Value));
         var facts = replaced.ConvertAll(l => LayerFiles.Measure(context.Storage, l));
         context.Database.Write(() =>
         {
@@ -23,8 +23,8 @@ internal static class LiveHeads
             {
                 long volumeId = replaced[i].VolumeId!.Value;
                 context.Catalog.Layers.Freeze(replaced[i].Id, facts[i]);
-                context.Catalog.Layers.MakeHead(heads[i].Id, volumeId);
-                context.Catalog.Volumes.SetHead(volumeId, heads[i].Id, heads[i].Size);
+                context.Catalog.Pending.Delete(heads[i].File.Location);
+                context.Catalog.Volumes.SetHead(volumeId, context.Catalog.Layers.InsertHead(volumeId, replaced[i].Id, heads[i].File, heads[i].Size), heads[i].Size);
                 context.Catalog.Layers.SetUnpublished(volumeId);
             }
         });
@@ -34,18 +34,18 @@ internal static class LiveHeads
             context.Storage.Publish(volume.Name, heads[i].File);
             context.Database.Write(() => context.Catalog.Layers.SetPublished(volume.Id), durable: false);
         }
-        return pending.FindAll(l => !heads.Exists(h => h.Id == l.Id));
+        return pending.FindAll(p => !heads.Contains(p));
     }
 
-    private static bool IsInUse(EngineContext context, LayerRow layer)
+    private static bool IsInUse(EngineContext context, LayerFile file, LayerRow below)
     {
-        var volume = context.Catalog.Volumes.Get(context.Catalog.Layers.Get(layer.ParentId!.Value).VolumeId!.Value);
-        string path = context.Storage.PathOf(layer.File);
+        var volume = context.Catalog.Volumes.Get(below.VolumeId!.Value);
+        string path = context.Storage.PathOf(file);
         foreach (string vm in context.Catalog.Volumes.AttachedTo(volume.Id))
         {
             using var machine = context.FindMachine(context.ResolveVm(vm));
             if (machine is not null) return machine.Heads.Contains(path);
         }
-        return !context.Storage.IsEmpty(layer.File);
+        return !context.Storage.IsEmpty(file);
     }
 }

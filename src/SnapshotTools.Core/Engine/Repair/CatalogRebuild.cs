@@ -119,7 +119,7 @@ internal sealed class CatalogRebuild
 
     private Dictionary<string, object?> AddLayer(FoundLayer file, Dictionary<string, object?> volume, long state)
     {
-        var row = Rows.Add("layer", ("uid", Text(file.Identity!.Layer)), ("volume_id", volume["id"]), ("parent_id", null), ("operation_id", null), ("location", file.Location), ("format", (long)LayerFormat.Qcow2),
+        var row = Rows.Add("layer", ("uid", Text(file.Identity!.Layer)), ("volume_id", volume["id"]), ("parent_id", null), ("location", file.Location), ("format", (long)LayerFormat.Qcow2),
             ("external", 0L), ("state", state), ("size", file.Size), ("is_merging", 0L), ("created_at", file.Identity.CreatedAt.UtcTicks));
         TakeFacts(row, file);
         return row;
@@ -131,7 +131,7 @@ internal sealed class CatalogRebuild
         volume["adopted_from"] = file.Backing;
         var adopted = new LayerFile(file.Identity!.Parent!.Value, file.Backing, file.BackingFormat, External: true);
         var facts = _storage.Measure(adopted);
-        return Rows.Add("layer", ("uid", Text(adopted.Id)), ("volume_id", volume["id"]), ("parent_id", null), ("operation_id", null), ("location", file.Backing), ("format", (long)file.BackingFormat),
+        return Rows.Add("layer", ("uid", Text(adopted.Id)), ("volume_id", volume["id"]), ("parent_id", null), ("location", file.Backing), ("format", (long)file.BackingFormat),
             ("external", 1L), ("state", 2L), ("size", file.Size), ("allocated", facts?.AllocatedBytes ?? 0), ("length", facts?.Length ?? 0), ("modified_at", facts?.ModifiedAt.UtcTicks), ("is_merging", 0L), ("created_at", file.Identity.CreatedAt.UtcTicks));
     }
 

@@ -43,10 +43,7 @@ internal sealed class CatalogRows
         Drop("volume", r => r.GetValueOrDefault("is_removed") is 1L || Has("layer", r, "head_id"), r => $"volume '{r.GetValueOrDefault("name")}', which has no layer any more", told);
         Drop("layer", r => Has("volume", r, "volume_id"), r => $"the layer '{r.GetValueOrDefault("location")}', whose volume is not known", told);
         foreach (var layer in this["layer"])
-        {
-            layer["operation_id"] = null;
             if (layer.GetValueOrDefault("parent_id") is not null && !Has("layer", layer, "parent_id")) layer["parent_id"] = null;
-        }
         Drop("attachment", r => Has("vm", r, "vm_id") && Has("volume", r, "volume_id"), _ => null, told);
         Drop("vm_snapshot", r => Has("vm", r, "vm_id"), r => $"VM snapshot '{r.GetValueOrDefault("name")}', whose VM is not known", told);
         Drop("volume_snapshot", r => Has("volume", r, "volume_id") && Has("layer", r, "layer_id"), r => $"volume snapshot '{r.GetValueOrDefault("name")}', whose layer is gone", told);

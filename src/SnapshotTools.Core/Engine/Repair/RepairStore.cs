@@ -70,7 +70,7 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
     {
         var findings = new StoreTest(Context, RunOptions.Default).Run();
         if (findings.Count == 0) return [];
-        var layers = Catalog.Layers.All().FindAll(l => l.State != LayerState.Pending);
+        var layers = Catalog.Layers.All();
         var files = Storage.Survey(searchIn);
         return [.. findings.Where(f => f.Code != "LayerUnneeded").GroupBy(f => (f.Subject, f.Code)).Select(g => g.First()).Select(f => For(f, layers, files))
             .GroupBy(a => (a.Finding.Subject, a.Text)).Select(g => g.First())];

@@ -65,8 +65,8 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>
         {
             heads.Register(id);
-            if (ofSnapshot is not null) Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), ofSnapshot);
-            if (memory is not null) Catalog.Layers.InsertPendingMemory(id, snapshot.Uid, memory);
+            if (ofSnapshot is not null) Catalog.Pending.InsertFile(id, ofSnapshot);
+            if (memory is not null) Catalog.Pending.InsertFile(id, memory);
         });
         try
         {
@@ -84,12 +84,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
                 parts = parts.ConvertAll(p => p with { Id = Catalog.Snapshots.InsertVolumeSnapshot(p with { VmSnapshotId = snapshotId }) });
                 for (int i = 0; i < frozen.Count; i++) Catalog.Layers.Freeze(frozen[i].Id, facts[i]);
                 heads.Commit(parts.ConvertAll(p => p.Id));
-                if (memory is not null) Catalog.Layers.KeepPendingMemory(memory);
-                if (ofSnapshot is not null)
-                {
-                    Catalog.Layers.KeepPendingMemory(ofSnapshot);
-                    Catalog.Machines.SetFirmwareOfSnapshot(snapshotId, ofSnapshot);
-                }
+                if (ofSnapshot is not null) Catalog.Machines.SetFirmwareOfSnapshot(snapshotId, ofSnapshot);
                 Catalog.Machines.SetPresent(_vm.Id, snapshotId);
             });
         }

@@ -98,7 +98,7 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
     private void StopWithMemory(IRunningMachine machine, OperationPlan plan, RunOptions options)
     {
         string location = context.Storage.NewMemoryLocation(Guid.CreateVersion7());
-        using var run = OperationRun.Begin(context, OperationKind.Restore, plan.Target, options, id => Catalog.Layers.InsertPendingMemory(id, Guid.CreateVersion7(), location));
+        using var run = OperationRun.Begin(context, OperationKind.Restore, plan.Target, options, id => Catalog.Pending.InsertFile(id, location));
         try
         {
             using var standing = machine.Suspend(context.Storage.PathOf(location), run.Cancellation);
@@ -108,7 +108,6 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
             run.Commit(() =>
             {
                 Insert(location, standing.MemoryBytes);
-                Catalog.Layers.KeepPendingMemory(location);
                 SetError("it was interrupted.");
             });
             standing.End();

@@ -47,7 +47,7 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
     public void Register(long operationId)
     {
         _heads.Register(operationId);
-        if ((_variables ?? _ofBackup) is { } copy) Catalog.Layers.InsertPendingMemory(operationId, Guid.CreateVersion7(), copy);
+        if ((_variables ?? _ofBackup) is { } copy) Catalog.Pending.InsertFile(operationId, copy);
     }
 
     /// <summary>Makes the heads, and commits.</summary>
@@ -98,7 +98,6 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
     /// <summary>The VM gets the snapshot's firmware variables; its own go to the backup, if that stays.</summary>
     private void Adopt(string variables)
     {
-        Catalog.Layers.KeepPendingMemory(variables);
         if (Catalog.Machines.Firmware(choice.Vm.Id) is { } old)
         {
             if (choice.KeepBackup && backup.Find() is { } kept && Catalog.Machines.FirmwareOfSnapshot(kept.Id) is null) Catalog.Machines.SetFirmwareOfSnapshot(kept.Id, old);
@@ -109,7 +108,6 @@ internal sealed class RestoreSwitch(EngineContext context, RestoreChoice choice,
 
     private void GiveToBackup(string variables)
     {
-        Catalog.Layers.KeepPendingMemory(variables);
         if (backup.Find() is { } kept) Catalog.Machines.SetFirmwareOfSnapshot(kept.Id, variables);
     }
 }

@@ -49,7 +49,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         foreach (var operation in context.Catalog.Operations.Running())
         {
             if (context.Catalog.Copies.Find(operation.Id) is { } copy && held.Contains(LockKey.Volume(copy.VolumeId))) TakeBackIfDead(operation);
-            var below = context.Database.Read(() => context.Catalog.Layers.Pending(operation.Id).FindAll(l => l.ParentId is not null).ConvertAll(l => context.Catalog.Layers.Get(l.ParentId!.Value)));
+            var below = context.Database.Read(() => context.Catalog.Pending.Of(operation.Id).FindAll(p => p.ParentId is not null).ConvertAll(p => context.Catalog.Layers.Get(p.ParentId!.Value)));
             if (!below.Exists(l => l.VolumeId is { } volume && held.Contains(LockKey.Volume(volume)))) continue;
             // It had the volume's lock too. Its process is about to end, and the kernel lets go of one lock after the other; or somebody else takes it back.
             using (var mine = context.Locks.Acquire([LockKey.Operation(operation.Id)], DeathPatience, _ => StillThere(operation), null, cancellation)) TakeBack(operation);

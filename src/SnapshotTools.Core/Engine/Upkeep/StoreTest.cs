@@ -8,7 +8,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
     public IReadOnlyList<StoreFinding> Run()
     {
         var findings = new List<StoreFinding>();
-        var layers = context.Catalog.Layers.All().FindAll(l => l.State != LayerState.Pending);
+        var layers = context.Catalog.Layers.All();
         var byId = layers.ToDictionary(l => l.Id);
         var present = context.Catalog.Volumes.All();
         var volumes = present.Concat(context.Catalog.Volumes.Removed().Select(context.Catalog.Volumes.Get)).ToDictionary(v => v.Id);
@@ -56,7 +56,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
     private void FindStrangers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
     {
         var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
-        var known = context.Catalog.Layers.All().Select(l => l.Location).Concat(context.Catalog.Layers.Garbage()).Concat(context.Catalog.Copies.All().Select(c => c.Location)).ToHashSet(StringComparer.Ordinal);
+        var known = context.Database.Read(KnownFiles);
         var strangers = locations.Where(l => !known.Contains(l)).ToList();
         if (strangers.Count == 0) return;
         var looks = context.Storage.Survey([]).ToDictionary(f => f.Location);
@@ -70,6 +70,9 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
                     $"Something other than SnapshotTools put this image on a layer of volume '{volumes[below.VolumeId!.Value].Name}'. What was written since may be in it, and is not in the volume. Import it as a volume of its own if it is wanted, then remove it."));
         }
     }
+
+    private HashSet<string> KnownFiles() =>
+        [.. context.Catalog.Layers.All().Select(l => l.Location), .. context.Catalog.Pending.Locations(), .. context.Catalog.Layers.Garbage(), .. context.Catalog.Copies.All().Select(c => c.Location)];
 
     /// <summary>A layer that somebody has open while nobody has the head over it is read, or written, by something that came past us.</summary>
     private void FindForeignUsers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)

@@ -48,7 +48,7 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
         var layer = new NewLayer(file, parent, _size, request.ClusterSize, identity) { IsParentDurable = parentRow?.State == LayerState.Frozen };
 
         using var reserved = adopted is null ? null : Storage.Reserve([adopted]);
-        using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options, id => Catalog.Layers.InsertPending(id, null, parentRow?.Id, file, _size));
+        using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options, id => Catalog.Pending.Insert(id, file, parentRow?.Id, _size));
         try
         {
             if (_source is not null && adopted is null)
@@ -60,10 +60,9 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
             {
                 if (Catalog.Volumes.FindByName(_name) is not null)
                     throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"Another process made a volume '{_name}' meanwhile. Choose another name.", _name);
-                long headId = run.PendingLayers()[0].Id;
-                long id = Catalog.Volumes.Insert(volumeId, _name, _size, request.ClusterSize, headId, adopted?.Location, request.Description);
-                Catalog.Layers.MakeHead(headId, id);
-                if (adopted is not null) Catalog.Layers.SetParent(headId, Catalog.Layers.InsertFrozen(id, adopted, _image!.VirtualSize, adoptedFacts!));
+                long id = Catalog.Volumes.Insert(volumeId, _name, _size, request.ClusterSize, adopted?.Location, request.Description);
+                long? parentId = adopted is null ? parentRow?.Id : Catalog.Layers.InsertFrozen(id, null, adopted, _image!.VirtualSize, adoptedFacts!);
+                Catalog.Volumes.SetHead(id, Catalog.Layers.InsertHead(id, parentId, file, _size), _size);
                 Catalog.Layers.ForgetGarbage([Storage.PublishedLocation(_name)]);   // of a volume that had the name before
                 Catalog.Layers.SetUnpublished(id);
             });
