@@ -22,23 +22,9 @@ internal abstract class Command<TResult>(EngineContext context)
     protected IStoragePlane Storage => Context.Storage;
 
     /// <summary>Plans, and gives what runs the plan.</summary>
-    public PlannedOperation<TResult> Prepare()
-    {
-        // Nothing is locked while it is planned: another process may merge away a layer that this view of the catalog still has.
-        for (int attempt = 1; ; attempt++)
-        {
-            try
-            {
-                return new PlannedOperation<TResult>(Context.Database.Read(() => Checked(PlanAndKeys)), Run);
-            }
-            catch (SnapshotException error) when (attempt < PlanAttempts && (error.ErrorId == ErrorIds.LayerDamaged || error.InnerException is FileNotFoundException))
-            {
-                Thread.Sleep(BetweenPlans);
-            }
-        }
-    }
+    public PlannedOperation<TResult> Prepare() => new(PlanAndKeys(), Run);
 
-    /// <summary>What must not change or be used by another operation meanwhile.</summary>
+    /// <summary>What must not change or be used by another operation meanwhile. Asked after <see cref="Plan"/>, by which it may go.</summary>
     protected abstract IReadOnlyCollection<LockKey> Locks();
 
     /// <summary>Checks the rules and says what will be done. Leaves in fields what <see cref="Execute"/> needs.</summary>
@@ -65,9 +51,23 @@ internal abstract class Command<TResult>(EngineContext context)
 
     private OperationPlan PlanAndKeys()
     {
-        var plan = Plan();
-        _keys = Locks();
-        return plan;
+        // Not all that it looks at is locked yet: another process may merge away a layer that this view of the catalog still has.
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return Context.Database.Read(() => Checked(() =>
+                {
+                    var plan = Plan();
+                    _keys = Locks();
+                    return plan;
+                }));
+            }
+            catch (SnapshotException error) when (attempt < PlanAttempts && (error.ErrorId == ErrorIds.LayerDamaged || error.InnerException is FileNotFoundException))
+            {
+                Thread.Sleep(BetweenPlans);
+            }
+        }
     }
 
     /// <summary>Takes the locks, and plans on what is there when nobody else can change it any more.</summary>
@@ -79,21 +79,9 @@ internal abstract class Command<TResult>(EngineContext context)
             var held = Context.Locks.Acquire(keys, options.WaitForLock, Busy, key => options.Log?.Invoke($"waiting: {Busy(key).Message}"), options.Cancellation);
             try
             {
-                var found = Context.Database.Read(() =>
-                {
-                    _keys = Locks();
-                    return _keys.All(keys.Contains) && Catalog.Operations.Running().Count == 0 ? Plan() : null;
-                });
-                if (found is null && _keys.All(keys.Contains))
-                {
-                    new Upkeep.Settling(Context, options.Log).TakeBackOn(keys, options.Cancellation);
-                    found = Context.Database.Read(Plan);
-                }
-                if (found is not null)
-                {
-                    plan = found;
-                    return held;
-                }
+                if (Catalog.Operations.Running().Count > 0) new Upkeep.Settling(Context, options.Log).TakeBackOn(keys, options.Cancellation);
+                plan = PlanAndKeys();
+                if (_keys.All(keys.Contains)) return held;
             }
             catch
             {

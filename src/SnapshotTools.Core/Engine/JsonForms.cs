@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 
@@ -9,11 +10,14 @@ namespace SnapshotTools.Core.Engine;
 /// </summary>
 internal static class JsonForms
 {
+    // Each layer of a snapshot carries the whole VM's configuration, which names every volume: sixteen disks would write 256 of them.
+    private static readonly ConditionalWeakTable<VmConfiguration, byte[]> Configurations = [];
+
     /// <summary>A value as text; null when it is of another type.</summary>
     public static string? Write(object value) => value switch
     {
         LayerIdentity identity => Text(json => Write(json, identity)),
-        VmConfiguration configuration => Text(json => Write(json, configuration)),
+        VmConfiguration configuration => Encoding.UTF8.GetString(BytesOf(configuration)),
         VmBoot boot => Text(json => Write(json, boot)),
         VmNetworkAdapter[] adapters => Text(json => Write(json, adapters)),
         string[] texts => Text(json => Write(json, texts)),
@@ -38,11 +42,15 @@ internal static class JsonForms
         }
     }
 
-    private static string Text(Action<Utf8JsonWriter> write)
+    private static byte[] BytesOf(VmConfiguration configuration) => Configurations.GetValue(configuration, static c => Bytes(json => Write(json, c)).ToArray());
+
+    private static string Text(Action<Utf8JsonWriter> write) => Encoding.UTF8.GetString(Bytes(write));
+
+    private static ReadOnlySpan<byte> Bytes(Action<Utf8JsonWriter> write)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer)) write(json);
-        return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length);
+        return buffer.GetBuffer().AsSpan(0, (int)buffer.Length);
     }
 
     private static void Write(Utf8JsonWriter json, LayerIdentity value)
@@ -80,7 +88,7 @@ internal static class JsonForms
         if (value.Vm is { } vm)
         {
             json.WritePropertyName("Vm");
-            Write(json, vm);
+            json.WriteRawValue(BytesOf(vm), skipInputValidation: true);
         }
         json.WriteEndObject();
     }

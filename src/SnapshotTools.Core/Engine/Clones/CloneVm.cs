@@ -15,11 +15,7 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
 
     private string What => asTemplate ? "template" : "VM instance";
 
-    protected override IReadOnlyCollection<LockKey> Locks()
-    {
-        Resolve();
-        return [LockKey.Vm(_source.Id), .. _group.Locks()];
-    }
+    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Vm(_source.Id), .. _group.Locks()];
 
     protected override OperationPlan Plan()
     {

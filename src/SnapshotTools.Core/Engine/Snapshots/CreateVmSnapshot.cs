@@ -14,15 +14,12 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
     private List<AttachmentRow> _volumes = null!;
     private VmSnapshotRow? _existing;
 
-    protected override IReadOnlyCollection<LockKey> Locks()
-    {
-        var row = Context.ResolveVm(request.Vm);
-        return [LockKey.Vm(row.Id), .. Catalog.Machines.Attachments(row.Id).Select(a => LockKey.Volume(a.VolumeId))];
-    }
+    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Vm(_vm.Id), .. _attachments.Select(a => LockKey.Volume(a.VolumeId))];
 
     protected override OperationPlan Plan()
     {
         _vm = Context.ResolveVm(request.Vm);
+        _attachments = Catalog.Machines.Attachments(_vm.Id);
         _name = Names.Validate(request.Name ?? _createdAt.ToString("yyyy-MM-dd'T'HH-mm-ss'Z'", CultureInfo.InvariantCulture), "snapshot");
         string[] tags = SnapshotTags.Validate(request.Tags);
         _existing = Catalog.Snapshots.FindByName(_vm.Id, _name);
@@ -35,7 +32,6 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
                 $"VM '{_vm.Name}' has a snapshot '{_existing.Name}' already. Choose another name, or use -Ensure if that one will do.", _name);
         if (request.ExpiresAt is { } expiry && expiry <= _createdAt)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"The snapshot would have expired already: {expiry:u} is in the past.", _name);
-        _attachments = Catalog.Machines.Attachments(_vm.Id);
         _volumes = VolumesInScope(_vm, _attachments);
         CheckConsistency();
         long space = NewHeads.SpaceFor(Storage, _volumes.Select(v => v.Size));

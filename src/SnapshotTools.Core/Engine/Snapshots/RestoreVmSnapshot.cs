@@ -23,7 +23,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
 
     private bool IsRollback => _choice.Failed is not null && request.FailAction == FailAction.Rollback;
 
-    protected override IReadOnlyCollection<LockKey> Locks() => StartVm.LocksOf(Context, Context.ResolveVm(request.Vm));
+    protected override IReadOnlyCollection<LockKey> Locks() => StartVm.LocksOf(Context, _choice.Vm);
 
     protected override OperationPlan Plan()
     {
