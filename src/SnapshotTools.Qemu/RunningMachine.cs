@@ -20,7 +20,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     public IReadOnlyList<string> Heads => QemuCalls.Run(async () =>
     {
         var graph = await BlockGraph.QueryAsync(machine).ConfigureAwait(false);
-        return graph.Devices.Select(d => graph.LayersOf(d.TopNode)).Where(l => l.Count > 0).Select(l => l[0].Path).ToArray();
+        return graph.Devices.Select(d => graph.HeadOf(d.TopNode)?.Path).OfType<string>().ToArray();
     });
 
     public void Stop(bool turnOff, TimeSpan timeout, CancellationToken cancellation) => QemuCalls.Run(async () =>
@@ -81,7 +81,7 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     public void Resize(string head, long size) => QemuCalls.Run(async () =>
     {
         var graph = await BlockGraph.QueryAsync(machine).ConfigureAwait(false);
-        var top = graph.LayersOf(graph.DeviceOf(head).TopNode)[0];
+        var top = graph.HeadOf(graph.DeviceOf(head).TopNode)!;
         await machine.Monitor.ExecuteAsync("block_resize", new() { ["node-name"] = top.Node, ["size"] = size }, CancellationToken.None).ConfigureAwait(false);
     });
 

@@ -42,7 +42,8 @@ public sealed class BlockGraph
     {
         var edges = await BlockEdges.QueryAsync(machine, cancellation).ConfigureAwait(false);
         var open = OpenFile.Of(machine.Process);
-        var known = new BlockGraph(edges, BlockNode.ByName(edges.Nodes, open), open, machine.Names);
+        var wanted = heads is null ? open : [.. open.Where(f => heads.Contains(f.Path))];
+        var known = new BlockGraph(edges, BlockNode.ByName(edges.Nodes, wanted), open, machine.Names);
         bool isEnough = heads is null ? edges.Nodes.All(n => known._nodes.ContainsKey(n) || NodeName.IsOfFirmware(n)) : heads.All(h => known.FindDeviceOf(h) is not null);
         return isEnough ? known : new BlockGraph(edges, await BlockNode.QueryAsync(machine, cancellation).ConfigureAwait(false), open, machine.Names);
     }
@@ -65,7 +66,10 @@ public sealed class BlockGraph
     /// <summary>The layers below a node, itself first. Nodes that only watch or throttle are passed over.</summary>
     public IReadOnlyList<RunningLayer> LayersOf(string topNode) => [.. Walk(topNode).Take(MaxDepth)];
 
-    private BlockDevice? FindDeviceOf(string head) => Devices.FirstOrDefault(d => Walk(d.TopNode).FirstOrDefault()?.Path == head);
+    /// <summary>The first of them, which is written to; null when there is nothing.</summary>
+    public RunningLayer? HeadOf(string topNode) => Walk(topNode).FirstOrDefault();
+
+    private BlockDevice? FindDeviceOf(string head) => Devices.FirstOrDefault(d => HeadOf(d.TopNode)?.Path == head);
 
     private IEnumerable<RunningLayer> Walk(string topNode)
     {

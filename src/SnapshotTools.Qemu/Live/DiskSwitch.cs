@@ -120,7 +120,7 @@ public sealed class DiskSwitch : IAsyncDisposable
 
     private async Task OpenAsync(BlockGraph graph, BlockDevice device, ChainFile head, CancellationToken cancellation)
     {
-        var current = graph.LayersOf(device.TopNode)[0];
+        var current = graph.HeadOf(device.TopNode)!;
         var cache = current.BypassesPageCache ? BlockCache.Direct : BlockCache.WriteBack;
         var step = new Step(device.TopNode, current.Path, head.Path, NodeName.OfLayer(head.Path), NodeName.OfFile(head.Path));
         await _machine.Monitor.ExecuteAsync("blockdev-add", BlockDefinition.OfFile(head, cache), cancellation).ConfigureAwait(false);
