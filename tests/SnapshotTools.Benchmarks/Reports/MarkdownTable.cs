@@ -11,7 +11,7 @@ internal static class MarkdownTable
     {
         var text = new StringBuilder();
         var machine = report.Machine;
-        Line(text, $"Measured on {report.StartedAt:yyyy-MM-dd}, scale {report.Scale}, with `{report.Command}`.");
+        Line(text, $"Measured on {report.StartedAt:yyyy-MM-dd}, scale {report.Scale}, with `{report.Command}`. {report.Reached}");
         Line(text, $"");
         Line(text, $"- {machine.Processor}; {machine.MemoryBytes / (double)(1L << 30):0} GiB of memory; {machine.System}");
         Line(text, $"- {machine.FileSystem}");

@@ -15,6 +15,10 @@ public sealed record Report(
 {
     private static readonly JsonSerializerOptions Options = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>How many goals were reached, as a sentence.</summary>
+    [JsonIgnore]
+    public string Reached => FormattableString.Invariant($"{Rows.Sum(r => r.Goals.Count(g => g.IsReached))} of {Rows.Sum(r => r.Goals.Count)} goals reached.");
+
     /// <summary>Writes results.json, results.md and results.svg.</summary>
     public void Save(string folder)
     {

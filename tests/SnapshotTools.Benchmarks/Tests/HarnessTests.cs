@@ -88,6 +88,7 @@ public class HarnessTests(ITestOutputHelper output)
         again.PutInto(folder.File("page.md"));
         string page = File.ReadAllText(folder.File("page.md"));
         Assert.StartsWith("before\n<!-- results begin -->\n\nMeasured on 1970-01-01", page);
+        Assert.Contains("1 of 1 goals reached.", page);
         Assert.EndsWith("\n<!-- results end -->\nafter\n", page);
         Assert.DoesNotContain("old\n", page);
         var plot = System.Xml.Linq.XDocument.Load(folder.File("results.svg"));
