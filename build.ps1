@@ -16,7 +16,7 @@ With Bench: smaller and fewer measurements, in under three minutes.
 .PARAMETER UpdateDocs
 With Bench: puts the tables and the plot into docs/performance.md.
 .PARAMETER Filter
-With Bench: only the rows whose name begins with this or matches this pattern, such as snapshot/4 or copy/*; 'micro' measures single methods only.
+With Bench: only the row of this name, such as snapshot/1, or those whose names begin with this or match this pattern, such as copy/*; 'micro' measures single methods only.
 .PARAMETER Image
 With Demo: a disk image of your own to show it on. It is only read.
 .PARAMETER Minutes

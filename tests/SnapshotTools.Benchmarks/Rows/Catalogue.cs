@@ -19,8 +19,12 @@ internal static class Catalogue
         .. SessionRows.All,
     ];
 
-    /// <summary>The rows whose id matches a pattern with * and ?, or begins with it.</summary>
-    public static IReadOnlyList<Row> Matching(string? filter, Scale scale) =>
-        [.. Rows.Where(r => (filter is not null || scale == Scale.Full || r.IsQuick)
-            && (filter is null || r.Id.StartsWith(filter, StringComparison.OrdinalIgnoreCase) || System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(filter, r.Id)))];
+    /// <summary>The row of this id; else those whose id matches it as a pattern with * and ?, or begins with it. Without one, all of the scale.</summary>
+    public static IReadOnlyList<Row> Matching(string? filter, Scale scale)
+    {
+        if (filter is null) return [.. Rows.Where(r => scale == Scale.Full || r.IsQuick)];
+        Row[] exact = [.. Rows.Where(r => r.Id.Equals(filter, StringComparison.OrdinalIgnoreCase))];
+        return exact.Length > 0 ? exact
+            : [.. Rows.Where(r => r.Id.StartsWith(filter, StringComparison.OrdinalIgnoreCase) || System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(filter, r.Id))];
+    }
 }

@@ -11,6 +11,7 @@ internal static class CheckpointRows
 {
     private static readonly Dictionary<(Scale, int), Measurements> Measured = [];
 
+    /// <summary>What one contender took. A limit has only what it is the limit of.</summary>
     private sealed record Figures(string Name, Role Role, List<double> Pauses, List<double> Gaps, List<double> Times, List<double> Sizes);
 
     private sealed record Measurements(IReadOnlyList<Figures> All, string? NoVirsh);
@@ -25,8 +26,8 @@ internal static class CheckpointRows
     private static Row Pause(int ram, int used) => new($"checkpoint/{(ram >= 1024 ? "1GiB" : ram + "MiB")}", $"pause of a checkpoint, {(ram >= 1024 ? "1 GiB" : ram + " MiB")} of RAM, {used} MiB used", run =>
     {
         var (all, noVirsh) = Measure(run, ram, used);
-        foreach (var f in all) run.Add(f.Name, f.Role, f.Pauses);
-        foreach (var f in all) run.Add($"{f.Name}, as the guest saw it", Role.Aside, f.Gaps);
+        foreach (var f in all.Where(f => f.Pauses.Count > 0)) run.Add(f.Name, f.Role, f.Pauses);
+        foreach (var f in all.Where(f => f.Gaps.Count > 0)) run.Add($"{f.Name}, as the guest saw it", Role.Aside, f.Gaps);
         run.GoalAtMost(0.015);
         if (ram >= 1024)
         {
@@ -48,7 +49,7 @@ internal static class CheckpointRows
     {
         run.Unit = unit;
         var (all, noVirsh) = Measure(run, ram, used);
-        foreach (var f in all) run.Add(f.Name, f.Role, values(f));
+        foreach (var f in all.Where(f => values(f).Count > 0)) run.Add(f.Name, f.Role, values(f));
         Explain(run, noVirsh);
         run.GoalFaster(1, unit == Unit.Bytes ? "the smallest" : "the fastest");
         if (unit == Unit.Bytes) run.Note("one ratio up to 1.00× is no larger; sixteen different MiB of noise, repeated, fill the guest's memory");
@@ -69,6 +70,7 @@ internal static class CheckpointRows
         using var virsh = VirshGuest.TryStart(run, disks: 1, ram, view => view.FillMemory(used), out string? noVirsh);
         List<Figures> all = [New("checkpoint, memory in the background", Role.Ours), New("QMP snapshot-save", Role.Peer), New("stop, migrate to a file, cont", Role.Peer)];
         if (virsh is not null) all.Add(New("virsh save", Role.Peer));
+        Figures bare = New("stop and cont, with nothing in between", Role.Limit), write = New("write of as many bytes, then fsync", Role.Limit);
         int rounds = run.Scale.Pick(7, 2, 1);
         for (int i = 0; i < rounds; i++)
         {
@@ -76,8 +78,10 @@ internal static class CheckpointRows
             Take(guest, all[1], () => SnapshotSave(guest));
             Take(guest, all[2], () => Migrate(guest));
             if (virsh is not null) Save(guest, virsh, all[3]);
+            bare.Gaps.Add(guest.View.GapAround(() => bare.Pauses.Add(Contender.Time(() => { guest.Qmp("stop"); guest.Qmp("cont"); }))));
+            write.Times.Add(Write(guest, all[0].Sizes[^1]));
         }
-        return Measured[(run.Scale, ram)] = new Measurements(all, noVirsh);
+        return Measured[(run.Scale, ram)] = new Measurements([.. all, bare, write], noVirsh);
     }
 
     private static Figures New(string name, Role role) => new(name, role, [], [], [], []);
@@ -105,6 +109,22 @@ internal static class CheckpointRows
         figures.Gaps.Add(lost);
         figures.Times.Add(time);
         figures.Sizes.Add(size);
+    }
+
+    private static double Write(BenchGuest guest, double bytes)
+    {
+        Native.SyncFileSystem(guest.Folder);
+        string path = guest.NewFile();
+        byte[] data = new byte[1 << 20];
+        Random.Shared.NextBytes(data);
+        double time = Contender.Time(() =>
+        {
+            using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite);
+            for (long at = 0; at < bytes; at += data.Length) RandomAccess.Write(file, data, at);
+            Native.SyncData(file);
+        });
+        File.Delete(path);
+        return time;
     }
 
     private static (double, double, double) Ours(BenchGuest guest)

@@ -18,10 +18,12 @@ internal static class CloneRows
         var golden = store.Snapshot("vm", "golden").Volumes[0];
         string image = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
         IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, run.File($"clone{i}.qcow2")])];
+        using var limit = new FsyncLimit(run.File("limit"), count, flushesLayers: false);
         List<Contender> contenders =
         [
             Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, Clone, after: Remove),
             Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
+            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
         ];
         if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
         run.WarmUp(count > 1 ? 10 : 100, () => { Clone(); Remove(); });

@@ -47,10 +47,12 @@ internal static class FlatRows
             store.Snapshot("vm", "point");
             peer?.TakeInternal("point");
         }
+        using var limit = new FsyncLimit(run.File("limit"), 1, flushesLayers: !restore);
         List<Contender> contenders =
         [
             Contender.Timed(restore ? "restore" : "snapshot", Role.Ours, () => Work(store)),
             Contender.Timed("the same on a small new disk", Role.Reference, () => Work(plain)),
+            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
         ];
         if (peer is not null && restore) contenders.Add(Contender.Timed("qemu-img snapshot -a", Role.Peer, () => peer.ApplyInternal("point")));
         else if (peer is not null) contenders.Add(Contender.Timed("qemu-img snapshot -c", Role.Peer, peer.TakeInternal));

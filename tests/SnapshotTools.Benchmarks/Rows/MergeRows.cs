@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using SnapshotTools.Benchmarks.Harness;
 using SnapshotTools.Core;
 using SnapshotTools.Embedded;
@@ -38,7 +39,8 @@ internal static class MergeRows
         string middle = down ? bottom : Images.Create(Path.Combine(peer, "middle.qcow2"), size, i => Images.WriteNoise(i, 0, changed), bottom);
         string top = Images.Create(Path.Combine(peer, "top.qcow2"), size, i => Images.WriteNoise(i, down ? 0 : changed / 2, down ? changed : other), middle);
 
-        string work = run.File("work");
+        string work = run.File("work"), raw = run.File("raw"), copied = run.File("copied");
+        File.WriteAllBytes(raw, RandomNumberGenerator.GetBytes((int)(down ? changed : changed / 2)));
         SnapshotEngine? engine = null;
         List<Contender> contenders =
         [
@@ -48,6 +50,7 @@ internal static class MergeRows
                 ? Contender.Timed("qemu-img commit", Role.Peer, () => Peer.Run("qemu-img", "commit", "-q", Path.Combine(work, "top.qcow2")), before: () => { Copy(peer); Relink(top, bottom); }, after: Delete)
                 : Contender.Timed("qemu-img rebase", Role.Peer, () => Peer.Run("qemu-img", "rebase", "-f", "qcow2", "-F", "qcow2", "-b", Path.Combine(work, "bottom.qcow2"), Path.Combine(work, "top.qcow2")),
                     before: () => { Copy(peer); Relink(middle, bottom); Relink(top, middle); }, after: Delete),
+            Contender.Timed("read and write of as many bytes by 2 threads, then fsync", Role.Limit, () => RawCopy.ByThreads(raw, copied, 2), after: () => File.Delete(copied)),
         ];
         run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.3, down ? "`qemu-img commit`" : "`qemu-img rebase`");
