@@ -6,6 +6,8 @@ namespace SnapshotTools.Benchmarks.Harness;
 /// <summary>One row while it is measured.</summary>
 internal sealed class RowRun(Row row, Scale scale, string folder, Action<string> log)
 {
+    private static readonly TimeSpan CompilersPause = TimeSpan.FromMilliseconds(400);
+
     private readonly List<ContenderResult> _results = [];
     private readonly List<GoalResult> _goals = [];
     private readonly List<string> _notes = [];
@@ -35,12 +37,17 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
         if (missing.Length > 0) throw new NotHereException($"not on this machine: {string.Join(", ", missing)}");
     }
 
-    /// <summary>Does our work some times before anything is measured, since a process that has just begun compiles much of what it does; the row says so.</summary>
+    /// <summary>Does our work many times before anything is measured, since a process that has just begun compiles much of what it does; the row says so.
+    /// The runtime compiles what is used often in the background, better each time, and not before nothing new has been called for 100 ms: so there are pauses.</summary>
     public void WarmUp(int times, Action work)
     {
-        if (scale == Scale.Smoke) return;
-        for (int i = 0; i < times; i++) work();
-        Note(Invariant($"ours after {times} unmeasured operations of the same process; what a young one takes is the row `session/first-snapshot`"));
+        int parts = scale.Pick(8, 1, 0);
+        for (int part = 0; part < parts; part++)
+        {
+            for (int i = 0; i < times; i++) work();
+            Thread.Sleep(CompilersPause);
+        }
+        Note(Invariant($"ours after {parts * times} unmeasured operations of the same process in another store, in {parts} part{(parts == 1 ? "" : "s")} with pauses, in which the runtime compiles what is used often; what a young one takes is the row `session/first-snapshot`"));
     }
 
     /// <summary>Lets the contenders work in turn, some unmeasured rounds first. Whatever one left to be written is on the disk before the next begins.</summary>

@@ -13,32 +13,38 @@ internal static class CloneRows
     private static Row Clones(int count, double goal) => new($"clone/{count}", $"linked clone ×{count}", run =>
     {
         RowRun.Require("qemu-img");
-        using var store = new BenchStore(run.File("store"));
-        store.NewVm("vm", 1, DiskBytes);
-        var golden = store.Snapshot("vm", "golden").Volumes[0];
+        using (var warm = NewStore("warm", out var point)) run.WarmUp(count > 1 ? 10 : 100, () => { Clone(warm, point); Remove(warm); });
+        using var store = NewStore("store", out var golden);
         string image = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
         IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, run.File($"clone{i}.qcow2")])];
         using var limit = new FsyncLimit(run.File("limit"), count, flushesLayers: false);
         List<Contender> contenders =
         [
-            Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, Clone, after: Remove),
+            Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, () => Clone(store, golden), after: () => Remove(store)),
             Contender.Timed($"qemu-img create -b ×{count}{(count > 1 ? ", all at once" : "")}", Role.Peer, () => Peer.RunAll("qemu-img", calls), after: Delete),
             Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
         ];
         if (count > 1) contenders.Add(Contender.Timed($"qemu-img create -b ×{count}, one after the other", Role.Peer, () => { foreach (var call in calls) Peer.Run("qemu-img", call); }, after: Delete));
-        run.WarmUp(count > 1 ? 10 : 100, () => { Clone(); Remove(); });
         run.Measure(count > 1 ? run.Scale.Pick(11, 3, 1) : run.Scale.Pick(31, 11, 1), count > 1 ? 1 : 8, contenders);
         run.GoalFaster(goal, "`qemu-img create -b`");
 
-        void Clone() => store.Engine.Volumes.Clone(new CloneRequest
+        BenchStore NewStore(string name, out VolumeSnapshot source)
         {
-            Sources = [.. Enumerable.Range(0, count).Select(i => new CloneSource(golden.VolumeName, golden.Id, $"clone{i}"))],
+            var made = new BenchStore(run.File(name));
+            made.NewVm("vm", 1, DiskBytes);
+            source = made.Snapshot("vm", "golden").Volumes[0];
+            return made;
+        }
+
+        void Clone(BenchStore at, VolumeSnapshot source) => at.Engine.Volumes.Clone(new CloneRequest
+        {
+            Sources = [.. Enumerable.Range(0, count).Select(i => new CloneSource(source.VolumeName, source.Id, $"clone{i}"))],
             Linked = true,
         }).Run();
 
-        void Remove()
+        void Remove(BenchStore at)
         {
-            for (int i = 0; i < count; i++) store.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run();
+            for (int i = 0; i < count; i++) at.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run();
         }
 
         void Delete()
