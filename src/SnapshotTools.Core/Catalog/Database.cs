@@ -191,9 +191,21 @@ internal sealed class Database : IDisposable
     public List<T> QueryFor<TRow, T>(List<TRow> rows, Func<TRow, long> id, string sql, Func<RowReader, T> map, Func<T, long> idOf, Func<long, T> one) where T : class
     {
         if (rows.Count < 2) return rows.ConvertAll(r => one(id(r)));
-        var found = Query(sql + " IN (SELECT value FROM json_each(?1))", map, Numbers(rows, id)).ToDictionary(idOf);
+        var found = QueryIn(sql, map, rows, id).ToDictionary(idOf);
         return rows.ConvertAll(r => found.TryGetValue(id(r), out var row) ? row : one(id(r)));
     }
+
+    /// <summary>The rows in which a column is the number of one of these others, in any order.</summary>
+    /// <param name="sql">The query up to that column, which is its last word.</param>
+    /// <param name="map">Makes a row.</param>
+    /// <param name="others">The others.</param>
+    /// <param name="number">The number of one.</param>
+    public List<T> QueryIn<TRow, T>(string sql, Func<RowReader, T> map, List<TRow> others, Func<TRow, long> number) => others.Count switch
+    {
+        0 => [],
+        1 => Query(sql + " = ?1", map, number(others[0])),   // a table made of JSON costs more than the row
+        _ => Query(sql + " IN (SELECT value FROM json_each(?1))", map, Numbers(others, number)),
+    };
 
     /// <summary>Numbers as one parameter: a list for SQLite's <c>json_each</c>.</summary>
     public static string Numbers<TRow>(IEnumerable<TRow> rows, Func<TRow, long> number) =>

@@ -37,11 +37,11 @@ internal sealed class LayerTable(Database database)
     /// <summary>The layers of a volume in the shape that the collector works on.</summary>
     public List<CollectorLayer> ForCollector(long volumeId) => database.Query($"{CollectorLayer.Select} WHERE l.volume_id = ?1", CollectorLayer.Read, volumeId);
 
-    /// <summary>Some layers in that shape.</summary>
-    public List<CollectorLayer> FindForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.id IN (SELECT value FROM json_each(?1))", CollectorLayer.Read, ids);
+    /// <summary>The layers that some rows refer to, in that shape.</summary>
+    public List<CollectorLayer> ForCollector<TRow>(List<TRow> rows, Func<TRow, long> id) => database.QueryIn($"{CollectorLayer.Select} WHERE l.id", CollectorLayer.Read, rows, id);
 
     /// <summary>The layers that lie on some.</summary>
-    public List<CollectorLayer> ChildrenForCollector(string ids) => database.Query($"{CollectorLayer.Select} WHERE l.parent_id IN (SELECT value FROM json_each(?1))", CollectorLayer.Read, ids);
+    public List<CollectorLayer> ChildrenForCollector(List<CollectorLayer> layers) => database.QueryIn($"{CollectorLayer.Select} WHERE l.parent_id", CollectorLayer.Read, layers, l => l.Id);
 
     /// <summary>Volumes that have a layer which neither a head, a snapshot nor another volume needs.</summary>
     public List<long> VolumesWithUnneededLayers() => database.Query(

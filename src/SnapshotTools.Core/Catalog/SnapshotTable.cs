@@ -106,10 +106,6 @@ internal sealed class SnapshotTable(Database database)
     /// <summary>Every tag in use, once.</summary>
     public List<string> AllTags() => database.Query("SELECT DISTINCT t.value FROM vm_snapshot s, json_each(s.tags) t ORDER BY 1", r => r.GetString(0));
 
-    private Dictionary<long, VolumeSnapshotRow> ByNumber<TRow>(List<TRow> rows, Func<TRow, long> id) => rows.Count switch
-    {
-        0 => [],
-        1 => FindVolumeSnapshot(id(rows[0])) is { } one ? new() { [one.Id] = one } : [],
-        _ => database.Query($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id IN (SELECT value FROM json_each(?1))", VolumeSnapshotRow.Read, Database.Numbers(rows, id)).ToDictionary(s => s.Id),
-    };
+    private Dictionary<long, VolumeSnapshotRow> ByNumber<TRow>(List<TRow> rows, Func<TRow, long> id) =>
+        database.QueryIn($"SELECT {VolumeSnapshotRow.Columns} FROM volume_snapshot s WHERE s.id", VolumeSnapshotRow.Read, rows, id).ToDictionary(s => s.Id);
 }

@@ -28,12 +28,12 @@ internal sealed class Collecting(EngineContext context)
     public IReadOnlyDictionary<long, CollectPlan> PlanAround(IReadOnlyDictionary<long, long[]> around, IReadOnlyCollection<long>? dropped = null)
     {
         var known = new Dictionary<long, CollectorLayer>();
-        var unneeded = Look(Layers.FindForCollector(Database.Numbers(around.Values.SelectMany(ids => ids), id => id)).FindAll(l => around.TryGetValue(l.VolumeId, out long[]? own) && own.Contains(l.Id)));
+        var unneeded = Look(Layers.ForCollector([.. around.Values.SelectMany(ids => ids)], id => id).FindAll(l => around.TryGetValue(l.VolumeId, out long[]? own) && own.Contains(l.Id)));
         while (unneeded.Count > 0)
         {
             // Whether a layer goes depends on what lies on it; what it lay on may be the next to go.
-            var on = Layers.ChildrenForCollector(Database.Numbers(unneeded, l => l.Id)).FindAll(c => known[c.ParentId!.Value].VolumeId == c.VolumeId);
-            var below = Layers.FindForCollector(Database.Numbers(unneeded.Where(l => l.ParentId is not null), l => l.ParentId!.Value)).FindAll(p => unneeded.Exists(l => l.ParentId == p.Id && l.VolumeId == p.VolumeId));
+            var on = Layers.ChildrenForCollector(unneeded).FindAll(c => known[c.ParentId!.Value].VolumeId == c.VolumeId);
+            var below = Layers.ForCollector(unneeded.FindAll(l => l.ParentId is not null), l => l.ParentId!.Value).FindAll(p => unneeded.Exists(l => l.ParentId == p.Id && l.VolumeId == p.VolumeId));
             unneeded = Look([.. on, .. below]);
         }
         return around.Keys.ToDictionary(volume => volume, volume => LayerCollector.Plan(known.Values.Where(l => l.VolumeId == volume)));
