@@ -41,6 +41,7 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
     /// The runtime compiles what is used often in the background, better each time, and not before nothing new has been called for 100 ms: so there are pauses.</summary>
     public void WarmUp(int times, Action work)
     {
+        if (scale == Scale.Smoke) return;
         int parts = scale.Pick(8, 1, 0);
         for (int part = 0; part < parts; part++)
         {

@@ -40,6 +40,7 @@ internal static class MergeRows
         string top = Images.Create(Path.Combine(peer, "top.qcow2"), size, i => Images.WriteNoise(i, down ? 0 : changed / 2, down ? changed : other), middle);
 
         string work = run.File("work"), raw = run.File("raw"), copied = run.File("copied");
+        // Merged up, half of the layer is written over by the one above it and not moved.
         File.WriteAllBytes(raw, RandomNumberGenerator.GetBytes((int)(down ? changed : changed / 2)));
         SnapshotEngine? engine = null;
         List<Contender> contenders =

@@ -14,7 +14,7 @@ internal static class SnapshotRows
     private static Row Snapshot(int disks) => new($"snapshot/{disks}", $"snapshot of a stopped VM, {Disks(disks)}", run =>
     {
         RowRun.Require("qemu-img");
-        WarmUp(run, disks, "snapshot", store => store.Snapshot("vm"));
+        WarmUp(run, disks, store => store.Snapshot("vm"));
         using var store = NewStore(run, "store", disks);
         var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
         var within = new PeerDisks(run.File("within"), disks, DiskBytes);
@@ -32,7 +32,7 @@ internal static class SnapshotRows
     private static Row Restore(int disks) => new($"restore/{disks}", $"restore of a stopped VM, {Disks(disks)}", run =>
     {
         RowRun.Require("qemu-img");
-        WarmUp(run, disks, "restore", store => store.Restore("vm", "point"));
+        WarmUp(run, disks, store => store.Restore("vm", "point"));
         using var store = NewStore(run, "store", disks);
         var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
         var within = new PeerDisks(run.File("within"), disks, DiskBytes);
@@ -48,14 +48,9 @@ internal static class SnapshotRows
     });
 
     /// <summary>In a store of its own: what is deleted in a folder makes the next files in it dearer.</summary>
-    private static void WarmUp(RowRun run, int disks, string words, Action<BenchStore> work)
+    private static void WarmUp(RowRun run, int disks, Action<BenchStore> work)
     {
         using var store = NewStore(run, "warm", disks);
-        if (run.Scale == Scale.Full)
-        {
-            for (int i = 0; i < 100; i++) work(store);
-            run.Measure(11, 0, Contender.Timed($"{words}, in a process that has done it 100 times", Role.Aside, () => work(store), before: () => Peer.Run("qemu-img", "--version")));
-        }
         run.WarmUp(100, () => work(store));
     }
 
