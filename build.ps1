@@ -5,7 +5,7 @@ Builds, tests, measures, shows, documents and packs SnapshotTools.
 Run it with PowerShell 7.6 or later; build/pwsh brings one where there is none: build/pwsh build.ps1 -Task Test
 .PARAMETER Task
 Build assembles the module in out/SnapshotTools. Test builds and runs every test project. Demo builds and runs the demonstration.
-Bench builds and measures it against what people use today, and writes a table, JSON and a plot to out/bench; it takes half an hour.
+Bench builds and measures it against what people use today, and writes a table, JSON and a plot to out/bench; it takes forty minutes.
 Docs adds missing cmdlets and parameters to docs/cmdlets. Package builds and packs out/SnapshotTools-VERSION.zip.
 Torture builds and runs the tests of reliability again and again with other seeds, for as many minutes as -Minutes says; a failure
 prints its seed and how to run it again. Clean deletes what the tasks made.
