@@ -35,6 +35,16 @@ public interface IBlockFile : IDisposable
     /// <summary>Makes all earlier writes, the length and the blocks of this file durable.</summary>
     void Flush();
 
+    /// <summary>Writes much data that is not read again soon: past the system's cache where that can be, else as <see cref="Write"/> does, with the
+    /// disk beginning at once. On Linux stretches of a MiB and more go past the cache where they begin at a multiple of 4 KiB, in the file and in memory
+    /// (<see cref="BulkBuffer"/>).</summary>
+    /// <exception cref="DiskFullException">The disk or quota is full.</exception>
+    void WriteBulk(long offset, ReadOnlySpan<byte> data)
+    {
+        Write(offset, data);
+        BeginFlush(offset, data.Length);
+    }
+
     /// <summary>Lets the system begin to write a range to the disk, so that a later <see cref="Flush"/> has less to wait for.
     /// Nothing is durable by it.</summary>
     void BeginFlush(long offset, long count)

@@ -14,6 +14,7 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
     // One call copies at most this much, so that progress and cancellation are not held up by it.
     private const long CopyStep = 64L << 20;
 
+    private readonly DirectWriter _direct = new(handle);
     private bool? _copiesByMoving;
 
     public override long Length => LinuxFileSystem.StatOf(Handle, Path).Size;
@@ -21,6 +22,22 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
     protected override int SeekData => 3;
 
     protected override int SeekHole => 4;
+
+    public void WriteBulk(long offset, ReadOnlySpan<byte> data)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        RequireWritable();
+        int done = _direct.Write(offset, data);
+        if (done == data.Length) return;
+        Write(offset + done, data[done..]);
+        BeginFlush(offset + done, data.Length - done);
+    }
+
+    public override void Dispose()
+    {
+        _direct.Dispose();
+        base.Dispose();
+    }
 
     // Only a hint: what goes wrong here, Flush reports.
     public void BeginFlush(long offset, long count) => _ = LinuxLibc.SyncFileRange(Handle, offset, count, LinuxLibc.StartWriting);

@@ -7,15 +7,17 @@ namespace SnapshotTools.IO.Linux;
 internal static partial class LinuxLibc
 {
     public const int ReadOnly = 0;
+    public const int WriteOnly = 1;
     public const int ReadWrite = 2;
     public const int Create = 0x40;
     public const int Exclusive = 0x80;
     public const int NonBlocking = 0x800;
     public const int CloseOnExec = 0x80000;
 
-    // These two differ between the architectures of the kernel.
+    // These differ between the architectures of the kernel.
     public static readonly int NoFollow = UsesArmValues ? 0x8000 : 0x20000;
     public static readonly int Directory = UsesArmValues ? 0x4000 : 0x10000;
+    public static readonly int Direct = RuntimeInformation.ProcessArchitecture is Architecture.Ppc64le ? 0x20000 : UsesArmValues ? 0x10000 : 0x4000;
 
     public const int CurrentDirectory = -100;
     public const int StatOfHandle = 0x1000;

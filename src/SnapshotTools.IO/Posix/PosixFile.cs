@@ -139,7 +139,7 @@ internal abstract class PosixFile(string path, SafeFileHandle handle, bool canWr
     public bool IsLockedByOther(long offset, long count, LockKind kind) =>
         FindLock(offset, count, kind) ?? throw PosixError.Failed(Path, "asked for its locks");
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         // Given back by name: a child that is being started holds the open file for a moment too, and with it the locks.
         if (_hasLocked && !Handle.IsClosed) _ = SetLock(0, ToTheEnd, null);

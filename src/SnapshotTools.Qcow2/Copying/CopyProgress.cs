@@ -9,7 +9,7 @@ public readonly record struct CopyProgress(long DoneBytes, long TotalBytes, long
 /// <summary>How a copy is made.</summary>
 public sealed record CopyOptions
 {
-    /// <summary>Parts that are copied at once; 0 chooses by the machine.</summary>
+    /// <summary>Parts that are copied at once; 0 leaves it to what is fast.</summary>
     public int Parallelism { get; init; }
 
     /// <summary>Whether blocks of zeroes in the data become holes. Reads all data; otherwise data may be shared or copied by the

@@ -37,7 +37,7 @@ internal static class CopySource
             for (long at = extent.Offset; at < extent.End;)
             {
                 long step = transfer.StepBytes;
-                bool joins = pending.Count > 0 && pending.End == at && at % step != 0 && transfer.JoinsExtents;
+                bool joins = pending.Count > 0 && pending.End == at && at % step != 0 && transfer.Joins(pending.Source, extent);
                 if (pending.Count > 0 && !joins)
                 {
                     yield return pending;

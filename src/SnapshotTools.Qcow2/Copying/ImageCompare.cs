@@ -1,3 +1,5 @@
+using SnapshotTools.IO;
+
 namespace SnapshotTools.Qcow2;
 
 /// <summary>Compares what two guests see. What both maps show as zeroes, or as the same place of the same file, is not read.</summary>
@@ -16,7 +18,7 @@ public static class ImageCompare
     {
         long difference = long.MaxValue;
         Lock found = new();
-        void Compare(CopyStep step, NativeBuffer buffer)
+        void Compare(CopyStep step, BulkBuffer buffer)
         {
             if (DifferenceIn(first, second, step, buffer) is not { } at) return;
             lock (found) difference = Math.Min(difference, at);
@@ -41,7 +43,7 @@ public static class ImageCompare
 
     private static IEnumerable<(long Offset, long Count)> FindDifferences(IDiskImage first, IDiskImage second, int blockSize)
     {
-        using NativeBuffer buffer = new(BufferBytes);
+        using BulkBuffer buffer = new(BufferBytes);
         long size = Math.Max(first.VirtualSize, second.VirtualSize);
         (long Offset, long Count) pending = default;
         foreach (CopyStep step in Steps(first, second))
@@ -115,7 +117,7 @@ public static class ImageCompare
 
     private static bool IsZero(MapExtent extent) => extent.Kind is ExtentKind.Zero or ExtentKind.Unallocated;
 
-    private static long? DifferenceIn(IDiskImage first, IDiskImage second, CopyStep step, NativeBuffer buffer)
+    private static long? DifferenceIn(IDiskImage first, IDiskImage second, CopyStep step, BulkBuffer buffer)
     {
         int count = (int)Math.Min(step.Count, BufferBytes / 2);
         Span<byte> both = buffer.Span(BufferBytes);

@@ -1,3 +1,5 @@
+using SnapshotTools.IO;
+
 namespace SnapshotTools.Qcow2;
 
 /// <summary>
@@ -22,7 +24,7 @@ public static class LayerMerge
         if (selection == MergeSelection.All && target.VirtualSize < source.VirtualSize) target.Resize(source.VirtualSize);
         long total = progress is null ? 0 : Ranges(source, target, selection).Sum(r => r.Count);
         StepTransfer transfer = new(source, new Qcow2Target(target), detectZeroes: false);
-        void Do(CopyStep step, NativeBuffer buffer)
+        void Do(CopyStep step, BulkBuffer buffer)
         {
             if (step.Source.Kind != ExtentKind.Zero) transfer.Do(step, buffer);
             else if (selection == MergeSelection.All) target.WriteZeroes(step.Offset, step.Count);

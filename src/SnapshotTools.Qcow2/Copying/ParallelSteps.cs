@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using SnapshotTools.IO;
 
 namespace SnapshotTools.Qcow2;
 
@@ -9,9 +10,10 @@ namespace SnapshotTools.Qcow2;
 /// <param name="bufferBytes">How large that buffer is.</param>
 /// <param name="options">Parallelism and checkpoints.</param>
 /// <param name="makeDurable">Makes what was done durable.</param>
-internal sealed class ParallelSteps(IEnumerable<CopyStep> steps, Action<CopyStep, NativeBuffer> work, int bufferBytes, CopyOptions options, Action makeDurable)
+internal sealed class ParallelSteps(IEnumerable<CopyStep> steps, Action<CopyStep, BulkBuffer> work, int bufferBytes, CopyOptions options, Action makeDurable)
 {
-    private const int MaxWorkers = 4;
+    // More than a small machine has processors: some of them wait for the disk.
+    private const int Workers = 4;
     private static readonly TimeSpan ReportEvery = TimeSpan.FromMilliseconds(50);
 
     private readonly Lock _lock = new();
@@ -31,7 +33,7 @@ internal sealed class ParallelSteps(IEnumerable<CopyStep> steps, Action<CopyStep
     public void Run(IProgress<CopyProgress>? progress, long totalBytes, CancellationToken cancellation)
     {
         (_progress, _totalBytes, _cancellation) = (progress, totalBytes, cancellation);
-        int workers = options.Parallelism > 0 ? options.Parallelism : Math.Clamp(Environment.ProcessorCount, 2, MaxWorkers);
+        int workers = options.Parallelism > 0 ? options.Parallelism : Workers;
         using (_next)
         {
             Thread[] others = [.. Enumerable.Range(1, workers - 1).Select(_ => new Thread(Work) { IsBackground = true, Name = "copy" })];
@@ -50,7 +52,7 @@ internal sealed class ParallelSteps(IEnumerable<CopyStep> steps, Action<CopyStep
     {
         try
         {
-            using NativeBuffer buffer = new(bufferBytes);
+            using BulkBuffer buffer = new(bufferBytes);
             while (Take() is { } step)
             {
                 work(step, buffer);

@@ -26,11 +26,13 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
     /// <summary>How long the next step should be; steps begin and end at multiples of it where they can.</summary>
     public long StepBytes => Math.Min(_kernelCopied ? KernelStep : BufferBytes, _maxStep);
 
-    /// <summary>Whether a step may lie in several places of the source.</summary>
-    public bool JoinsExtents => _kernelRefused || detectZeroes;
+    /// <summary>Whether adjacent extents of data may be one step: the kernel copies from one place of a file only.</summary>
+    public bool Joins(MapExtent first, MapExtent next) => NeedsBuffer || (first.Kind == ExtentKind.Compressed && next.Kind == ExtentKind.Compressed);
+
+    private bool NeedsBuffer => _kernelRefused || detectZeroes;
 
     /// <summary>Copies a step.</summary>
-    public void Do(CopyStep step, NativeBuffer buffer)
+    public void Do(CopyStep step, BulkBuffer buffer)
     {
         long mask = target.UnitSize - 1L;
         long from = (step.Offset + mask) & ~mask, to = step.End & ~mask;
@@ -40,14 +42,14 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
             return;
         }
         WritePart(step.Offset, from, buffer);
-        if (!JoinsExtents && step.Source is { Kind: ExtentKind.Data, HostOffset: >= 0 } && SourceFiles.Of(source, step.Source.Layer) is { } file)
+        if (!NeedsBuffer && step.Source is { Kind: ExtentKind.Data, HostOffset: >= 0 } && SourceFiles.Of(source, step.Source.Layer) is { } file)
             FillByKernel(file, step.Source.HostOffset - step.Source.Offset, from, to, buffer);
         else
             FillThroughBuffer(from, to, buffer);
         WritePart(to, step.End, buffer);
     }
 
-    private void FillByKernel(IBlockFile file, long hostMinusGuest, long from, long to, NativeBuffer buffer)
+    private void FillByKernel(IBlockFile file, long hostMinusGuest, long from, long to, BulkBuffer buffer)
     {
         using Reservation reservation = new(target, from, to - from);
         foreach (ReservedRange range in reservation.Ranges)
@@ -59,15 +61,14 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
             {
                 Span<byte> data = buffer.Span((int)Math.Min(range.Count - copied, BufferBytes));
                 source.Read(range.Offset + copied, data);
-                target.File.Write(range.Host + copied, data);
-                target.File.BeginFlush(range.Host + copied, data.Length);
+                target.File.WriteBulk(range.Host + copied, data);
                 copied += data.Length;
             }
         }
         reservation.Place();
     }
 
-    private void FillThroughBuffer(long from, long to, NativeBuffer buffer)
+    private void FillThroughBuffer(long from, long to, BulkBuffer buffer)
     {
         while (from < to)
         {
@@ -97,15 +98,11 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
     {
         using Reservation reservation = new(target, offset, data.Length);
         foreach (ReservedRange range in reservation.Ranges)
-        {
-            target.File.Write(range.Host, data.Slice((int)(range.Offset - offset), (int)range.Count));
-            // The disk is written while the next step is read: the flush at the end then has little left to wait for.
-            target.File.BeginFlush(range.Host, range.Count);
-        }
+            target.File.WriteBulk(range.Host, data.Slice((int)(range.Offset - offset), (int)range.Count));
         reservation.Place();
     }
 
-    private void WritePart(long from, long to, NativeBuffer buffer)
+    private void WritePart(long from, long to, BulkBuffer buffer)
     {
         while (from < to)
         {

@@ -25,6 +25,14 @@ internal static partial class Native
         _ = FAdvise(handle, 0, 0, dontNeed);
     }
 
+    /// <summary>Opens a file for writing past the page cache (O_DIRECT, as x86-64 numbers it).</summary>
+    public static SafeFileHandle OpenDirect(string path)
+    {
+        const int direct = 0x4000;
+        int fd = Open(path, OpenWriteOnly | direct);
+        return fd >= 0 ? new SafeFileHandle(fd, ownsHandle: true) : throw new IOException($"'{path}' cannot be opened with O_DIRECT.");
+    }
+
     /// <summary>fsync of a directory.</summary>
     public static void SyncDirectory(string path)
     {

@@ -65,6 +65,7 @@ internal static class CopyRows
         string what = withCp ? "the file" : "such a copy";
         contenders.Add(To($"copy_file_range of {what}, then fsync", Role.Limit, () => RawCopy.ByKernel(raw, target)));
         contenders.Add(To($"read and write of {what} by 2 threads, then fsync", Role.Limit, () => RawCopy.ByThreads(raw, target, 2)));
+        contenders.Add(To("the same past the page cache (O_DIRECT), then fsync", Role.Limit, () => RawCopy.PastCache(raw, target, 2)));
         run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.2);
         run.GoalOfLimit(1.15, "the best raw copy");

@@ -52,6 +52,7 @@ internal static class MergeRows
                 : Contender.Timed("qemu-img rebase", Role.Peer, () => Peer.Run("qemu-img", "rebase", "-f", "qcow2", "-F", "qcow2", "-b", Path.Combine(work, "bottom.qcow2"), Path.Combine(work, "top.qcow2")),
                     before: () => { Copy(peer); Relink(middle, bottom); Relink(top, middle); }, after: Delete),
             Contender.Timed("read and write of as many bytes by 2 threads, then fsync", Role.Limit, () => RawCopy.ByThreads(raw, copied, 2), after: () => File.Delete(copied)),
+            Contender.Timed("the same past the page cache (O_DIRECT), then fsync", Role.Limit, () => RawCopy.PastCache(raw, copied, 2), after: () => File.Delete(copied)),
         ];
         run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.3, down ? "`qemu-img commit`" : "`qemu-img rebase`");

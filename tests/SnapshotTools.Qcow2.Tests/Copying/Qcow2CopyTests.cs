@@ -55,6 +55,23 @@ public sealed class Qcow2CopyTests : IDisposable
         Assert.Null(ImageCompare.FirstDifference(source, result));
     }
 
+    [ToolFact("qemu-img")]
+    public void Compressed_clusters_are_written_together()
+    {
+        byte[] content = new byte[16 << 20];
+        new Random(5).NextBytes(content.AsSpan(0, content.Length / 2));
+        for (int i = 0; i < content.Length; i += 2) content[i] = 1;
+        File.WriteAllBytes(_folder.File("i.raw"), content);
+        string image = _folder.File("i.qcow2"), copy = _folder.File("copy.qcow2");
+        Tool.Run("qemu-img", ["convert", "-c", "-f", "raw", "-O", "qcow2", _folder.File("i.raw"), image]);
+        RecordingFileSystem recording = new(Files);
+        using (IDiskImage source = CopySources.Open(image))
+            ImageCopy.ToQcow2(source, recording, copy, new ImageCreateOptions { VirtualSize = content.Length });
+        // 256 clusters, in steps of 4 MiB; the rest are tables.
+        Assert.InRange(recording.Effects.OfType<FileEffect.Written>().Count(w => w.Data.Length >= 64 << 10), 4, 12);
+        QemuJudge.AssertIdentical(image, "qcow2", copy, "qcow2");
+    }
+
     [Fact]
     public void Zeroes_in_the_data_become_holes_when_asked_for()
     {
