@@ -21,7 +21,7 @@ internal static class ClusterCompression
         bool whole;
         try
         {
-            whole = !source.IsEmpty && (type == CompressionType.Zstd ? TryExpandZstd(source, cluster) : TryExpandDeflate(source, cluster));
+            whole = !source.IsEmpty && (type == CompressionType.Zstd ? TryExpandZstd(source, cluster) : Libdeflate.TryExpand(source, cluster) || TryExpandStream(source, cluster));
         }
         catch (NotSupportedException e)
         {
@@ -35,8 +35,8 @@ internal static class ClusterCompression
     }
 
     /// <summary>Raw deflate without a zlib header. As the specification says, expansion stops when the cluster is full, even
-    /// in the middle of the stream.</summary>
-    private static unsafe bool TryExpandDeflate(ReadOnlySpan<byte> compressed, Span<byte> cluster)
+    /// in the middle of the stream, which libdeflate refuses.</summary>
+    internal static unsafe bool TryExpandStream(ReadOnlySpan<byte> compressed, Span<byte> cluster)
     {
         fixed (byte* bytes = compressed)
         {

@@ -65,6 +65,30 @@ public class ClusterCompressionTests
     [InlineData(1000)]
     public void Deflate_that_is_cut_is_refused(int kept) => AssertRefused(CompressionType.Zlib, Deflate(Content(Cluster))[..kept]);
 
+    /// <summary>What one of the two takes the other expands to the same, so that it does not matter which of them a machine has.</summary>
+    [Fact]
+    public void Libdeflate_takes_nothing_that_a_stream_would_refuse()
+    {
+        byte[] content = Content(Cluster), whole = Deflate(content);
+        var random = new Random(13);
+        int taken = 0;
+        for (int i = 0; i < 2000; i++)
+        {
+            byte[] source = [.. whole, .. Content(i % 500)];
+            for (int n = 0; n < i % 4; n++) source[random.Next(source.Length)] ^= (byte)(1 << random.Next(8));
+            byte[] fast = new byte[Cluster], slow = new byte[Cluster];
+            if (!Libdeflate.TryExpand(source, fast)) continue;
+            taken++;
+            Assert.True(ClusterCompression.TryExpandStream(source, slow));
+            Assert.Equal(slow, fast);
+        }
+        Assert.Equal(Libdeflate.IsAvailable, taken >= 500);
+        Assert.True(ClusterCompression.TryExpandStream(whole, new byte[Cluster]));
+        Assert.True(ClusterCompression.TryExpandStream(Deflate([.. content, .. content]), new byte[Cluster]));
+        Assert.False(Libdeflate.TryExpand(Deflate([.. content, .. content]), new byte[Cluster]));
+        Assert.False(ClusterCompression.TryExpandStream(whole.AsSpan(0, 1000), new byte[Cluster]));
+    }
+
     [Fact]
     public void Noise_is_refused()
     {
