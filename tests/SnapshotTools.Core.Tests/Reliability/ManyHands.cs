@@ -26,6 +26,7 @@ public sealed class ManyHands(ITestOutputHelper output) : IDisposable
         double seconds = 12 * Effort.Factor;
         for (int i = 0; i < 32; i++) Start(i, seconds);
         foreach (var hand in _hands) Assert.True(hand.Process.WaitForExit(TimeSpan.FromSeconds(seconds + 150)), $"process {hand.Id} did not end: {hand.Last}");
+        foreach (var hand in _hands) hand.Process.WaitForExit();     // without a limit it waits for all that the process said, too
         foreach (var hand in _hands) Assert.True(hand.Process.ExitCode == 0, $"process {hand.Id} (seed {Effort.Seed}): {hand.Last}");
 
         int done = Judge();
