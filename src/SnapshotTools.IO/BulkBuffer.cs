@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using SnapshotTools.IO.Linux;
 
 namespace SnapshotTools.IO;
 
@@ -6,10 +7,9 @@ namespace SnapshotTools.IO;
 /// A buffer for <see cref="IBlockFile.WriteBulk"/>: outside of the managed heap, aligned, and on Linux in huge pages where the system gives them, since a
 /// disk is told of each stretch of memory by itself (measured: 4 MiB in huge pages were written in two thirds of the time).
 /// </summary>
-public sealed unsafe partial class BulkBuffer : IDisposable
+public sealed unsafe class BulkBuffer : IDisposable
 {
     private const int HugePage = 2 << 20;
-    private const int WantHugePages = 14;   // MADV_HUGEPAGE of madvise(2)
 
     private readonly int _size;
     private void* _memory;
@@ -20,7 +20,7 @@ public sealed unsafe partial class BulkBuffer : IDisposable
     {
         _size = size;
         _memory = NativeMemory.AlignedAlloc((nuint)size, HugePage);
-        if (OperatingSystem.IsLinux()) _ = Advise(_memory, (nuint)size, WantHugePages);
+        if (OperatingSystem.IsLinux()) _ = LinuxLibc.MAdvise(_memory, (nuint)size, LinuxLibc.WantHugePages);
     }
 
     /// <summary>Its first bytes.</summary>
@@ -37,7 +37,4 @@ public sealed unsafe partial class BulkBuffer : IDisposable
         NativeMemory.AlignedFree(_memory);
         _memory = null;
     }
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static partial int Advise(void* start, nuint length, int advice);
 }

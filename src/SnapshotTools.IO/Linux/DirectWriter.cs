@@ -16,8 +16,8 @@ internal sealed class DirectWriter(SafeFileHandle file) : IDisposable
     // A shorter write waits for the disk longer than it takes to fill the cache, which sends many to it at once.
     private const int MinBytes = 1 << 20;
 
-    private readonly Lock _opening = new();
-    private SafeFileHandle? _handle;
+    // Invalid where the file cannot be opened so.
+    private readonly Lazy<SafeFileHandle> _handle = new(() => Reopen(file));
     private volatile bool _isRefused;
 
     /// <summary>Writes as much from the beginning of the data as can be written so; gives the bytes written, and leaves failures to who writes the rest.</summary>
@@ -25,7 +25,7 @@ internal sealed class DirectWriter(SafeFileHandle file) : IDisposable
     {
         fixed (byte* start = data)
         {
-            if (data.Length < MinBytes || offset % Alignment != 0 || (nuint)start % Alignment != 0 || Open() is not { } handle) return 0;
+            if (data.Length < MinBytes || offset % Alignment != 0 || (nuint)start % Alignment != 0 || _isRefused || _handle.Value is not { IsInvalid: false } handle) return 0;
             int done = 0, whole = data.Length & -Alignment;
             while (done < whole)
             {
@@ -40,24 +40,13 @@ internal sealed class DirectWriter(SafeFileHandle file) : IDisposable
         }
     }
 
-    public void Dispose() => _handle?.Dispose();
-
-    private SafeFileHandle? Open()
+    public void Dispose()
     {
-        if (_isRefused) return null;
-        lock (_opening)
-        {
-            if (_handle is not null || _isRefused) return _handle;
-            SafeFileHandle opened = Reopened();
-            _isRefused = opened.IsInvalid;
-            if (!_isRefused) return _handle = opened;
-            opened.Dispose();
-            return null;
-        }
+        if (_handle.IsValueCreated) _handle.Value.Dispose();
     }
 
     /// <summary>By what is open: at its path there may be another file by now.</summary>
-    private SafeFileHandle Reopened()
+    private static SafeFileHandle Reopen(SafeFileHandle file)
     {
         bool isHeld = false;
         try

@@ -14,7 +14,7 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
     // One call copies at most this much, so that progress and cancellation are not held up by it.
     private const long CopyStep = 64L << 20;
 
-    private readonly DirectWriter _direct = new(handle);
+    private DirectWriter? _direct;   // most files are never written in bulk
     private bool? _copiesByMoving;
 
     public override long Length => LinuxFileSystem.StatOf(Handle, Path).Size;
@@ -27,7 +27,7 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         RequireWritable();
-        int done = _direct.Write(offset, data);
+        int done = LazyInitializer.EnsureInitialized(ref _direct, () => new DirectWriter(Handle)).Write(offset, data);
         if (done == data.Length) return;
         Write(offset + done, data[done..]);
         BeginFlush(offset + done, data.Length - done);
@@ -35,7 +35,7 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
 
     public override void Dispose()
     {
-        _direct.Dispose();
+        _direct?.Dispose();
         base.Dispose();
     }
 

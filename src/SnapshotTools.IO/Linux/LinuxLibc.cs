@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace SnapshotTools.IO.Linux;
 
-/// <summary>Calls and constants as 64-bit Linux has them: open(2), statx(2), fcntl(2), fallocate(2), copy_file_range(2), ioctl_ficlone(2).</summary>
+/// <summary>Calls and constants as 64-bit Linux has them: open(2), statx(2), fcntl(2), fallocate(2), madvise(2), copy_file_range(2), ioctl_ficlone(2).</summary>
 internal static partial class LinuxLibc
 {
     public const int ReadOnly = 0;
@@ -28,6 +28,7 @@ internal static partial class LinuxLibc
     public const nuint CloneFile = 0x40049409;
 
     public const uint StartWriting = 2;
+    public const int WantHugePages = 14;
 
     public const int GetOpenFileLock = 36;
     public const int SetOpenFileLock = 37;
@@ -55,6 +56,9 @@ internal static partial class LinuxLibc
 
     [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
     public static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    public static unsafe partial int MAdvise(void* start, nuint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     public static partial int FAllocate(SafeFileHandle file, int mode, long offset, long count);

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace SnapshotTools.Qcow2;
 
 /// <summary>
-/// Expands deflate data by the system's libdeflate where there is one: it takes half of the time that a stream takes, since it is given all of the data and
-/// all of the room at once (libdeflate.h; this interface is unchanged since its version 1.0).
+/// Expands deflate data by the system's libdeflate where there is one: faster than a stream, since it is given all of the data and all of the room
+/// at once (libdeflate.h; this interface is unchanged since its version 1.0).
 /// </summary>
 internal static unsafe class Libdeflate
 {
