@@ -12,7 +12,8 @@ internal sealed class StepTransfer(IDiskImage source, ICopyTarget target, bool d
 {
     // A step of the kernel need not pass through a buffer.
     private const long KernelStep = 64L << 20;
-    private const int BufferStep = 4 << 20;
+    // Long, since a write that makes its file longer waits for the one before it: a thread that decompresses meanwhile is slow to take its turn.
+    private const int BufferStep = 8 << 20;
     private const int ZeroBlock = 4096;
 
     // Whole units, and a power of two as all steps are.

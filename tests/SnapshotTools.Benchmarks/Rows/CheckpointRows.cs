@@ -71,16 +71,18 @@ internal static class CheckpointRows
         List<Figures> all = [New("checkpoint, memory in the background", Role.Ours), New("QMP snapshot-save", Role.Peer), New("stop, migrate to a file, cont", Role.Peer)];
         if (virsh is not null) all.Add(New("virsh save", Role.Peer));
         Figures bare = New("stop and cont, with nothing in between", Role.Limit), write = New("write of as many bytes, then fsync", Role.Limit);
+        List<Action> turns =
+        [
+            () => Take(guest, all[0], () => Ours(guest)),
+            () => Take(guest, all[1], () => SnapshotSave(guest)),
+            () => Take(guest, all[2], () => Migrate(guest)),
+            () => bare.Gaps.Add(guest.View.GapAround(() => bare.Pauses.Add(Contender.Time(() => { guest.Qmp("stop"); guest.Qmp("cont"); })))),
+            () => write.Times.Add(Write(guest, all[0].Sizes[^1])),
+        ];
+        if (virsh is not null) turns.Insert(3, () => Save(guest, virsh, all[3]));
         int rounds = run.Scale.Pick(7, 2, 1);
-        for (int i = 0; i < rounds; i++)
-        {
-            Take(guest, all[0], () => Ours(guest));
-            Take(guest, all[1], () => SnapshotSave(guest));
-            Take(guest, all[2], () => Migrate(guest));
-            if (virsh is not null) Save(guest, virsh, all[3]);
-            bare.Gaps.Add(guest.View.GapAround(() => bare.Pauses.Add(Contender.Time(() => { guest.Qmp("stop"); guest.Qmp("cont"); }))));
-            write.Times.Add(Write(guest, all[0].Sizes[^1]));
-        }
+        for (int round = 0; round < rounds; round++)
+            for (int i = 0; i < turns.Count; i++) turns[(i + round) % turns.Count]();
         return Measured[(run.Scale, ram)] = new Measurements([.. all, bare, write], noVirsh);
     }
 

@@ -22,16 +22,16 @@ internal static class LiveRows
         using var guest = new BenchGuest(run.Folder, count, MemoryMiB);
         Ready(guest.View);
         using var virsh = VirshGuest.TryStart(run, count, MemoryMiB, Ready, out string? noVirsh);
-        int rounds = run.Scale.Pick(15, 3, 1);
+        int rounds = run.Scale.Pick(15, 3, 1), warmUps = run.Scale.Pick(2, 1, 0);
         if (virsh is null) run.NotRun($"{Virsh}: {noVirsh}");
-        else BesideVirsh(run, rounds, guest, virsh);
+        else BesideVirsh(run, rounds, warmUps, guest, virsh);
         var gaps = new Dictionary<string, List<double>>();
         // With one disk the pause is a few milliseconds, of which the host takes one now and then: more rounds, since they are short.
-        run.Measure(disks == 1 ? run.Scale.Pick(31, rounds, rounds) : rounds, 2,
+        run.Measure(disks == 1 ? run.Scale.Pick(31, rounds, rounds) : rounds, warmUps,
             Watched(Switch, Role.Ours, () => Ours(guest)),
             Watched("stop, blockdev-snapshot-sync for each disk, cont", Role.Peer, () => SnapshotSync(guest)),
             Watched("bare transaction of blockdev-snapshot onto open heads", Role.Limit, () => Bare(guest)));
-        foreach (var (name, values) in gaps) run.Add(name + AsSeen, Role.Aside, run.Scale == Scale.Smoke ? values : values.Skip(2));
+        foreach (var (name, values) in gaps) run.Add(name + AsSeen, Role.Aside, values.Skip(warmUps));
         run.GoalOfLimit(1.2, "the bare transaction");
         run.GoalFaster(3, "`blockdev-snapshot-sync`");
         run.Note("QEMU without KVM (TCG): what the guest saw holds up to a millisecond between its signs of life, and the host's scheduling");
@@ -54,10 +54,10 @@ internal static class LiveRows
     };
 
     /// <summary>Our whole snapshot and virsh's, by nothing but the guests' signs of life: of virsh's pause nothing else is known. It comes first, with chains of one length for both.</summary>
-    private static void BesideVirsh(RowRun run, int rounds, BenchGuest guest, VirshGuest virsh)
+    private static void BesideVirsh(RowRun run, int rounds, int warmUps, BenchGuest guest, VirshGuest virsh)
     {
         double took = 0;
-        run.Measure(rounds, 2,
+        run.Measure(rounds, warmUps,
             new Contender(Whole + AsSeen, Role.Aside, () => guest.View.GapAround(() => Ours(guest))),
             new Contender(Virsh + AsSeen, Role.Aside, () => virsh.View.GapAround(() => took = Contender.Time(virsh.Snapshot)))
             {

@@ -44,7 +44,7 @@ public sealed class Qcow2CopyTests : IDisposable
         using IDiskImage source = CopySources.Open(image);
         using WatchedImage watched = new(source, _ => { if (Interlocked.Increment(ref reads) == 7) stop.Cancel(); });
         ImageCreateOptions create = new() { VirtualSize = content.Length };
-        CopyOptions options = new() { CheckpointBytes = 8 << 20 };
+        CopyOptions options = new() { CheckpointBytes = 8 << 20, MaxStepBytes = 4 << 20 };
         Assert.ThrowsAny<OperationCanceledException>(() =>
             ImageCopy.ToQcow2(watched, Files, copy, create, options, new ProgressCall(p => resume = p.ResumeOffset), stop.Token));
         Assert.True(ImageCheck.Run(Files, copy).IsClean);
@@ -58,7 +58,7 @@ public sealed class Qcow2CopyTests : IDisposable
     [ToolFact("qemu-img")]
     public void Compressed_clusters_are_written_together()
     {
-        byte[] content = new byte[16 << 20];
+        byte[] content = new byte[32 << 20];
         new Random(5).NextBytes(content.AsSpan(0, content.Length / 2));
         for (int i = 0; i < content.Length; i += 2) content[i] = 1;
         File.WriteAllBytes(_folder.File("i.raw"), content);
@@ -67,7 +67,7 @@ public sealed class Qcow2CopyTests : IDisposable
         RecordingFileSystem recording = new(Files);
         using (IDiskImage source = CopySources.Open(image))
             ImageCopy.ToQcow2(source, recording, copy, new ImageCreateOptions { VirtualSize = content.Length });
-        // 256 clusters, in steps of 4 MiB; the rest are tables.
+        // 512 clusters, in steps of 8 MiB; the rest are tables.
         Assert.InRange(recording.Effects.OfType<FileEffect.Written>().Count(w => w.Data.Length >= 64 << 10), 4, 12);
         QemuJudge.AssertIdentical(image, "qcow2", copy, "qcow2");
     }

@@ -48,7 +48,7 @@ public sealed class RawCopyTests : IDisposable
         using CancellationTokenSource stop = new();
         long resume = 0;
         List<CopyProgress> seen = [];
-        CopyOptions options = new() { CheckpointBytes = 8 << 20, DetectZeroes = true };
+        CopyOptions options = new() { CheckpointBytes = 8 << 20, MaxStepBytes = 4 << 20, DetectZeroes = true };
         using IDiskImage source = CopySources.Open(image);
 
         // Stopped in the middle by what it reads.
