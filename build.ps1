@@ -73,7 +73,7 @@ function Invoke-TestTask {
 }
 
 function Invoke-BenchTask {
-    Invoke-BuildTask SnapshotTools.sln
+    Invoke-BuildTask build/Bench.slnf
     # What is measured is what is shipped: the module's own libraries, compiled ahead of time.
     $built = "$out/bench/program"
     if (Test-Path $built) { Remove-Item -Recurse -Force $built }

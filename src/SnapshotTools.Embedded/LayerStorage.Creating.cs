@@ -1,4 +1,5 @@
 using SnapshotTools.Core;
+using SnapshotTools.IO;
 using SnapshotTools.Qcow2;
 
 namespace SnapshotTools.Embedded;
@@ -6,8 +7,8 @@ namespace SnapshotTools.Embedded;
 /// <summary>New layers, durable when they are made.</summary>
 internal sealed partial class LayerStorage
 {
-    // Making the files is work for the processors, and then several can wait for the disk at once. At best, files and 32 flushes of 16 disks took
-    // one thread 1.5 ms, two 1.4, four 1.2 and eight 1.1; with one disk a second thread made it longer.
+    // Making the files is work for the processors, and several can wait for the disk at once, where each file is waited for. With other processes
+    // between them snapshots of 16 disks took 0.6 ms less with two threads than with one, as long with four; with one disk a second thread made it longer.
     private const int LayersPerThread = 3, MostThreads = 4;
     private const int MostOpenFiles = 64;
 
@@ -15,9 +16,7 @@ internal sealed partial class LayerStorage
     {
         try
         {
-            if (layers.Count == 0) return;
             foreach (var some in layers.Chunk(MostOpenFiles)) CreateSome(some);
-            files.SyncDirectory(layout.Layers);
         }
         catch (Exception error)
         {
@@ -30,28 +29,33 @@ internal sealed partial class LayerStorage
     /// <summary>All files are written before one is waited for, so that one commit of the file system's journal does for most of them.</summary>
     private void CreateSome(NewLayer[] layers)
     {
-        var images = new Qcow2Image?[layers.Length];
         // What a parent holds may still be in the page cache; a snapshot must not lose it to a power cut.
         LayerFile[] parents = [.. layers.Where(l => !l.IsParentDurable).Select(l => l.Parent).OfType<LayerFile>().Distinct()];
+        var open = new IBlockFile[parents.Length + layers.Length];
+        int threads = 1 + Math.Min((layers.Length - 1) / LayersPerThread, MostThreads - 1);
         try
         {
-            Crew.Do(1 + Math.Min((layers.Length - 1) / LayersPerThread, MostThreads - 1), new(images.Length, Make), new(parents.Length + images.Length, Flush));
+            Crew.Do(threads, open.Length, Write);
+            if (files.TryFlushTogether(open, layout.Layers)) return;
+            Crew.Do(threads, open.Length, i => open[i].Flush());
+            files.SyncDirectory(layout.Layers);
         }
         finally
         {
-            foreach (var image in images) image?.Dispose();
+            foreach (var file in open) file?.Dispose();
         }
 
-        void Make(int i)
+        void Write(int i)
         {
-            images[i] = Qcow2Image.Create(files, PathOf(layers[i].File), CreateOptionsOf(layers[i]));
-            images[i]!.BeginFlush();
-        }
-
-        void Flush(int i)
-        {
-            if (i < parents.Length) MakeDurable([parents[i]]);
-            else images[i - parents.Length]!.Flush();
+            if (i < parents.Length)
+            {
+                open[i] = OpenToFlush(parents[i]);
+                return;
+            }
+            var layer = layers[i - parents.Length];
+            open[i] = files.Create(PathOf(layer.File));
+            Qcow2Image.Format(open[i], CreateOptionsOf(layer));
+            open[i].BeginFlush(0, open[i].Length);
         }
     }
 

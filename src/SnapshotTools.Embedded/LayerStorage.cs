@@ -74,7 +74,7 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     {
         foreach (var layer in layers)
         {
-            using var file = files.Open(PathOf(layer), layer.External ? FileOpenMode.ReadFollowingLinks : FileOpenMode.Read);
+            using var file = OpenToFlush(layer);
             file.Flush();
         }
     }
@@ -143,6 +143,8 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
     {
         // Nothing stays open between calls.
     }
+
+    private IBlockFile OpenToFlush(LayerFile layer) => files.Open(PathOf(layer), layer.External ? FileOpenMode.ReadFollowingLinks : FileOpenMode.Read);
 
     /// <summary>Opens a layer with its chain. Its image lock is not taken here: whoever writes has reserved the layer.</summary>
     private Qcow2Image OpenLayer(LayerFile layer, bool write = false)

@@ -49,6 +49,11 @@ public interface IFileSystem
     /// <summary>Makes the names in a directory durable: files created, renamed and deleted there before the call.</summary>
     void SyncDirectory(string path);
 
+    /// <summary>Makes several files and the names in a directory durable at once, as <see cref="IBlockFile.Flush"/> of each and
+    /// <see cref="SyncDirectory"/> would, where the system can do that and it takes less time. False where not: then nothing was done.</summary>
+    /// <exception cref="IOException">Something could not be written; nothing of these files is assumed written.</exception>
+    bool TryFlushTogether(IReadOnlyList<IBlockFile> files, string directory) => false;
+
     /// <summary>Free bytes for this user on the file system that holds <paramref name="path"/>, those of deleted files among them; one percent of it may still be on its way.</summary>
     long FreeBytes(string path);
 }

@@ -33,6 +33,11 @@ public sealed partial class Qcow2Image
         }
     }
 
+    /// <summary>Lays out a new image in an empty file, which stays the caller's to flush and close.</summary>
+    /// <exception cref="ArgumentException">The options contradict each other or the format.</exception>
+    /// <exception cref="Qcow2Exception">The image would be beyond a limit of the format.</exception>
+    public static void Format(IBlockFile file, ImageCreateOptions options) => ImageCreator.Create(file, options);
+
     /// <summary>Writes to the guest's disk. Durable after <see cref="Flush"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not within the disk.</exception>
     /// <exception cref="DiskFullException">There is no space; what was written before is unharmed.</exception>
@@ -81,9 +86,6 @@ public sealed partial class Qcow2Image
     /// <summary>Makes all earlier changes durable. After a failure other than a full disk nothing is assumed written, and every later
     /// use of this object fails.</summary>
     public void Flush() => Change(FlushChanges);
-
-    /// <summary>Lets the system begin to write what was changed, so that <see cref="Flush"/> has less to wait for. Nothing is durable by it.</summary>
-    public void BeginFlush() => _file.BeginFlush(0, _file.Length);
 
     /// <summary>Records another backing file, or none, atomically and durably; what is seen through it is the caller's concern. The present
     /// backing files are closed: open the image again to read through the new ones.</summary>

@@ -6,21 +6,21 @@ namespace SnapshotTools.Testing;
 public sealed class ScratchMount : IDisposable
 {
     private readonly TempFolder _folder = new();
+    private readonly string _device = "none";
 
-    private ScratchMount(string[] mountOptions, Action<string>? format, long bytes)
+    private ScratchMount(string[] mountOptions, Action<string>? format, long bytes, string? folder = null)
     {
         Path = _folder.File("mnt");
         Directory.CreateDirectory(Path);
         try
         {
-            string device = "none";
             if (format is not null)
             {
-                device = _folder.File("disk");
-                using (FileStream disk = File.Create(device)) disk.SetLength(bytes);
-                format(device);
+                _device = folder is null ? _folder.File("disk") : System.IO.Path.Combine(folder, "disk");
+                using (FileStream disk = File.Create(_device)) disk.SetLength(bytes);
+                format(_device);
             }
-            Tool.Run("mount", [.. mountOptions, device, Path]);
+            Tool.Run("mount", [.. mountOptions, _device, Path]);
         }
         catch
         {
@@ -37,6 +37,13 @@ public sealed class ScratchMount : IDisposable
 
     /// <summary>XFS with reflinks, in a sparse loop-mounted file.</summary>
     public static ScratchMount Xfs(long bytes = 512L << 20) => new(["-o", "loop"], d => Tool.Run("mkfs.xfs", ["-q", "-m", "reflink=1", d]), bytes);
+
+    /// <summary>ext4, in a sparse loop-mounted file.</summary>
+    public static ScratchMount Ext4(bool journal = true, string? folder = null) =>
+        new(["-o", "loop"], d => Tool.Run("mkfs.ext4", ["-q", "-O", journal ? "has_journal" : "^has_journal", d]), 512L << 20, folder);
+
+    /// <summary>What a power cut at this moment would leave of another one: a copy of its disk.</summary>
+    public static ScratchMount After(ScratchMount other, bool isXfs) => new(["-o", isXfs ? "loop,nouuid" : "loop"], d => File.Copy(other._device, d, overwrite: true), 0);
 
     /// <summary>Btrfs, in a sparse loop-mounted file.</summary>
     public static ScratchMount Btrfs(long bytes = 512L << 20) => new(["-o", "loop"], d => Tool.Run("mkfs.btrfs", ["-q", d]), bytes);

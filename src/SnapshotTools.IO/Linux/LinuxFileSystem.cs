@@ -4,14 +4,29 @@ using SnapshotTools.IO.Posix;
 namespace SnapshotTools.IO.Linux;
 
 /// <summary>Files on Linux.</summary>
-internal sealed class LinuxFileSystem : PosixFileSystem
+internal sealed class LinuxFileSystem : PosixFileSystem, IFileSystem
 {
     private const int StatBlock = 512;
+
+    public bool TryFlushTogether(IReadOnlyList<IBlockFile> files, string directory)
+    {
+        RequirePath(directory);
+        if (!CommonFlush.IsWorthIt(files)) return false;
+        using SafeFileHandle handle = OpenDirectory(directory);
+        if (!CommonFlush.IsPossible(handle, directory, files)) return false;
+        CommonFlush.Do(handle, directory, files);
+        // Without a journal ext4 sends the disk's flush before the inodes: theirs is the directory's.
+        SyncDirectory(handle, directory);
+        return true;
+    }
 
     internal static LinuxLibc.Statx StatOf(SafeFileHandle handle, string path) =>
         LinuxLibc.StatHandle(handle, "", LinuxLibc.StatOfHandle, LinuxLibc.BasicStats, out LinuxLibc.Statx stat) == 0
             ? stat
             : throw PosixError.Failed(path, "examined");
+
+    /// <summary>How the <see cref="FileStat.FileId"/> of every file on that device begins.</summary>
+    internal static string DeviceOf(in LinuxLibc.Statx stat) => $"{stat.DeviceMajor}:{stat.DeviceMinor}:";
 
     protected override SafeFileHandle OpenHandle(string path, bool write, bool follow) =>
         Opened(path, "opened", (write ? LinuxLibc.ReadWrite : LinuxLibc.ReadOnly) | LinuxLibc.NonBlocking | (follow ? 0 : LinuxLibc.NoFollow), 0);
@@ -55,5 +70,5 @@ internal sealed class LinuxFileSystem : PosixFileSystem
         stat.Size,
         stat.Blocks * StatBlock,
         DateTimeOffset.FromUnixTimeSeconds(stat.ModifiedSeconds).AddTicks(stat.ModifiedNanoseconds / 100),
-        $"{stat.DeviceMajor}:{stat.DeviceMinor}:{stat.Inode}");
+        $"{DeviceOf(stat)}{stat.Inode}");
 }

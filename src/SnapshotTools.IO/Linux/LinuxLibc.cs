@@ -28,12 +28,14 @@ internal static partial class LinuxLibc
     public const nuint CloneFile = 0x40049409;
 
     public const uint StartWriting = 2;
+    public const uint WriteAndWait = 7;
     public const int WantHugePages = 14;
 
     public const int GetOpenFileLock = 36;
     public const int SetOpenFileLock = 37;
 
     public const long ExtMagic = 0xef53;
+    public const long XfsMagic = 0x58465342;
     public const long TmpfsMagic = 0x01021994;
 
     private static bool UsesArmValues =>
@@ -56,6 +58,9 @@ internal static partial class LinuxLibc
 
     [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
     public static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+    public static partial int SyncFs(SafeFileHandle file);
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     public static unsafe partial int MAdvise(void* start, nuint length, int advice);

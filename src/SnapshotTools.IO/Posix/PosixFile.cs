@@ -81,18 +81,7 @@ internal abstract class PosixFile(string path, SafeFileHandle handle, bool canWr
             if (PosixError.Last != Errno.Interrupted) throw PosixError.Failed(Path, $"set to {length} bytes");
     }
 
-    public void Flush()
-    {
-        RequireHealthy();
-        while (SyncData() != 0)
-        {
-            if (PosixError.Last == Errno.Interrupted) continue;
-            // The kernel reports a lost write once and then forgets it: a second try would "succeed" over lost data.
-            IOException failure = PosixError.Failed(Path, "made durable");
-            _failedFlush = failure.Message;
-            throw failure;
-        }
-    }
+    public void Flush() => MakeDurable(static file => file.SyncData());
 
     public abstract long CopyRange(long offset, IBlockFile target, long targetOffset, long count);
 
@@ -163,6 +152,20 @@ internal abstract class PosixFile(string path, SafeFileHandle handle, bool canWr
 
     /// <summary>Whether a conflicting lock of another open file description exists; null on failure, with errno.</summary>
     protected abstract bool? FindLock(long offset, long count, LockKind kind);
+
+    /// <summary>Waits for what was written, by a call that gives 0, or -1 with errno.</summary>
+    protected void MakeDurable(Func<PosixFile, int> sync)
+    {
+        RequireHealthy();
+        while (sync(this) != 0)
+        {
+            if (PosixError.Last == Errno.Interrupted) continue;
+            // The kernel reports a lost write once and then forgets it: a second try would "succeed" over lost data.
+            IOException failure = PosixError.Failed(Path, "made durable");
+            _failedFlush = failure.Message;
+            throw failure;
+        }
+    }
 
     /// <summary>Refuses a change of a file that is open for reading only, or whose last flush failed.</summary>
     internal void RequireWritable()

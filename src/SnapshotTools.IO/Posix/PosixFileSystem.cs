@@ -140,8 +140,7 @@ internal abstract class PosixFileSystem : IFileSystem
     {
         RequirePath(path);
         using SafeFileHandle handle = OpenDirectory(path);
-        while (SyncDirectory(handle) != 0)
-            if (PosixError.Last != Errno.Interrupted) throw PosixError.Failed(path, "made durable");
+        SyncDirectory(handle, path);
     }
 
     public long FreeBytes(string path)
@@ -159,6 +158,13 @@ internal abstract class PosixFileSystem : IFileSystem
         {
             throw new IOException($"The free space at '{path}' cannot be told: {e.Message}", e);
         }
+    }
+
+    /// <summary>Makes an open directory's entries durable.</summary>
+    protected void SyncDirectory(SafeFileHandle directory, string path)
+    {
+        while (SyncDirectory(directory) != 0)
+            if (PosixError.Last != Errno.Interrupted) throw PosixError.Failed(path, "made durable");
     }
 
     /// <summary>Opens what exists, close-on-exec and without waiting for a FIFO's other end.</summary>
@@ -232,7 +238,7 @@ internal abstract class PosixFileSystem : IFileSystem
     private static FileNotFoundException NotFound(string path) => new($"'{path}' cannot be opened: there is no such file or directory.", path);
 
     // A NUL would silently cut the path for the kernel.
-    private static void RequirePath(string path)
+    protected static void RequirePath(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (path.Contains('\0', StringComparison.Ordinal)) throw new IOException($"'{path.Replace("\0", "\\0", StringComparison.Ordinal)}' is not a path: it contains a NUL character.");

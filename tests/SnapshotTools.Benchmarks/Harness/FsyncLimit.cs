@@ -27,7 +27,20 @@ internal sealed class FsyncLimit : IDisposable
     }
 
     /// <summary>Once.</summary>
-    public void Run()
+    public void Run() => Run(files =>
+    {
+        AtOnce(files);
+        Native.SyncDirectory(_folder);
+    });
+
+    /// <summary>The same by one syncfs and one fsync, which is no limit to what else the file system may have to write.</summary>
+    public void RunTogether() => Run(_ =>
+    {
+        Native.SyncFileSystem(_folder);
+        Native.SyncDirectory(_folder);
+    });
+
+    private void Run(Action<SafeFileHandle[]> flush)
     {
         int first = _count;
         _count += _layers.Length;
@@ -40,9 +53,8 @@ internal sealed class FsyncLimit : IDisposable
             foreach (long offset in new[] { 0L, 64 << 10, 128 << 10 }) RandomAccess.Write(heads[i], _data.AsSpan(0, HeadBytes), offset);
             Native.BeginSync(heads[i]);
         }
-        AtOnce(_flushesLayers ? [.. _layers, .. heads] : heads);
+        flush(_flushesLayers ? [.. _layers, .. heads] : heads);
         foreach (var head in heads) head.Dispose();
-        Native.SyncDirectory(_folder);
         Commit();
     }
 

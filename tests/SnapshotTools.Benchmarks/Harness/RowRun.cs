@@ -20,9 +20,11 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
 
     public Unit Unit { get; set; }
 
-    /// <summary>A file or folder of the row. Folders have names that no other row gives, since ext4 chooses by the name where such a folder's inodes lie:
-    /// without a journal it looks for each new inode past all that were deleted there in the last minutes, by whomever.</summary>
+    /// <summary>The path for a file or folder of the row.</summary>
     public string File(string name) => Path.Combine(folder, $"{Path.GetFileName(folder)}-{name}");
+
+    /// <summary>A new folder of the row, for many small files: see <see cref="FreshFolders"/>.</summary>
+    public string NewFolder(string name) => FreshFolders.Make(File(name));
 
     public void Note(string text) => _notes.Add(text);
 
@@ -58,10 +60,8 @@ internal sealed class RowRun(Row row, Scale scale, string folder, Action<string>
         if (scale == Scale.Smoke) (rounds, warmUps) = (1, 0);
         for (int round = -warmUps; round < rounds; round++)
         {
-            // Each round begins with another contender, so that none always follows the same one.
-            for (int i = 0; i < contenders.Count; i++)
+            foreach (var contender in Turns.Of(contenders, round + warmUps))
             {
-                var contender = contenders[(i + round + warmUps) % contenders.Count];
                 contender.Before?.Invoke();
                 if (scale != Scale.Smoke) Native.SyncFileSystem(folder);
                 double value = contender.Measure();

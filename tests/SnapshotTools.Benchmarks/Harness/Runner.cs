@@ -22,7 +22,7 @@ internal static class Runner
 
     private static RowResult RunOne(Row row, Scale scale, string folder, Action<string> log)
     {
-        Native.SpreadFolders(Directory.CreateDirectory(folder).FullName);
+        FreshFolders.MakeParent(folder);
         var run = new RowRun(row, scale, folder, log);
         try
         {

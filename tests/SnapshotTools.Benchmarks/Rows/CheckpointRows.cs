@@ -79,10 +79,10 @@ internal static class CheckpointRows
             () => bare.Gaps.Add(guest.View.GapAround(() => bare.Pauses.Add(Contender.Time(() => { guest.Qmp("stop"); guest.Qmp("cont"); })))),
             () => write.Times.Add(Write(guest, all[0].Sizes[^1])),
         ];
-        if (virsh is not null) turns.Insert(3, () => Save(guest, virsh, all[3]));
+        if (virsh is not null) turns.Add(() => Save(guest, virsh, all[3]));
         int rounds = run.Scale.Pick(7, 2, 1);
         for (int round = 0; round < rounds; round++)
-            for (int i = 0; i < turns.Count; i++) turns[(i + round) % turns.Count]();
+            foreach (var turn in Turns.Of(turns, round)) turn();
         return Measured[(run.Scale, ram)] = new Measurements([.. all, bare, write], noVirsh);
     }
 

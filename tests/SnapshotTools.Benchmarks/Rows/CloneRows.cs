@@ -15,9 +15,9 @@ internal static class CloneRows
         RowRun.Require("qemu-img");
         using (var warm = NewStore("warm", out var point)) run.WarmUp(count > 1 ? 10 : 100, () => { Clone(warm, point); Remove(warm); });
         using var store = NewStore("store", out var golden);
-        string image = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
-        IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, run.File($"clone{i}.qcow2")])];
-        using var limit = new FsyncLimit(run.File("limit"), count, flushesLayers: false);
+        string peers = run.NewFolder("peer"), image = Images.Create(run.File("golden.qcow2"), DiskBytes, i => Images.Spread(i, 1 << 20, 1 << 20));
+        IReadOnlyList<string>[] calls = [.. Enumerable.Range(0, count).Select(i => (IReadOnlyList<string>)["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, PeersClone(i)])];
+        using var limit = new FsyncLimit(run.NewFolder("limit"), count, flushesLayers: false);
         List<Contender> contenders =
         [
             Contender.Timed($"Copy-Volume -Linked ×{count}{(count > 1 ? " in one call" : "")}, durable", Role.Ours, () => Clone(store, golden), after: () => Remove(store)),
@@ -30,7 +30,7 @@ internal static class CloneRows
 
         BenchStore NewStore(string name, out VolumeSnapshot source)
         {
-            var made = new BenchStore(run.File(name));
+            var made = new BenchStore(run.NewFolder(name));
             made.NewVm("vm", 1, DiskBytes);
             source = made.Snapshot("vm", "golden").Volumes[0];
             return made;
@@ -47,9 +47,11 @@ internal static class CloneRows
             for (int i = 0; i < count; i++) at.Engine.Volumes.Remove($"clone{i}", removeSnapshots: false).Run();
         }
 
+        string PeersClone(int i) => Path.Combine(peers, $"clone{i}.qcow2");
+
         void Delete()
         {
-            for (int i = 0; i < count; i++) File.Delete(run.File($"clone{i}.qcow2"));
+            for (int i = 0; i < count; i++) File.Delete(PeersClone(i));
         }
     });
 }

@@ -29,13 +29,13 @@ internal static class FlatRows
     {
         RowRun.Require("qemu-img");
         if (run.Scale == Scale.Smoke) c = c with { Size = Math.Min(c.Size, 4 * GiB), Fill = null, Snapshots = Math.Min(c.Snapshots, 3), StoreSnapshots = Math.Min(c.StoreSnapshots, 200) };
-        using var plain = new BenchStore(run.File("plain"));
-        using var store = new BenchStore(run.File("store"));
+        using var plain = new BenchStore(run.NewFolder("plain"));
+        using var store = new BenchStore(run.NewFolder("store"));
         if (c.StoreSnapshots > 0) store.AddOthers(c.StoreSnapshots / 100, 100);
         plain.NewVm("vm", 1, 20 * GiB);
         store.NewVm("vm", 1, c.Size);
         if (c.Fill is not null) store.Write("vm-0", c.Fill);
-        PeerDisks? peer = c.StoreSnapshots > 0 || c.Id is "0.5GiB" or "8GiB" ? null : new PeerDisks(run.File("peer"), 1, c.Size, c.Fill);
+        PeerDisks? peer = c.StoreSnapshots > 0 || c.Id is "0.5GiB" or "8GiB" ? null : new PeerDisks(run.NewFolder("peer"), 1, c.Size, c.Fill);
         for (int i = 0; i < c.Snapshots; i++)
         {
             store.Snapshot("vm");
@@ -47,7 +47,7 @@ internal static class FlatRows
             store.Snapshot("vm", "point");
             peer?.TakeInternal("point");
         }
-        using var limit = new FsyncLimit(run.File("limit"), 1, flushesLayers: !restore);
+        using var limit = new FsyncLimit(run.NewFolder("limit"), 1, flushesLayers: !restore);
         List<Contender> contenders =
         [
             Contender.Timed(restore ? "restore" : "snapshot", Role.Ours, () => Work(store)),

@@ -22,7 +22,7 @@ internal static class LiveRows
         using var guest = new BenchGuest(run.Folder, count, MemoryMiB);
         Ready(guest.View);
         using var virsh = VirshGuest.TryStart(run, count, MemoryMiB, Ready, out string? noVirsh);
-        int rounds = run.Scale.Pick(15, 3, 1), warmUps = run.Scale.Pick(2, 1, 0);
+        int rounds = run.Scale.Pick(15, 2, 1), warmUps = run.Scale.Pick(2, 1, 0);
         if (virsh is null) run.NotRun($"{Virsh}: {noVirsh}");
         else BesideVirsh(run, rounds, warmUps, guest, virsh);
         var gaps = new Dictionary<string, List<double>>();

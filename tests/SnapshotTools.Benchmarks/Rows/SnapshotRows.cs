@@ -16,14 +16,15 @@ internal static class SnapshotRows
         RowRun.Require("qemu-img");
         WarmUp(run, disks, store => store.Snapshot("vm"));
         using var store = NewStore(run, "store", disks);
-        var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
-        var within = new PeerDisks(run.File("within"), disks, DiskBytes);
-        using var limit = new FsyncLimit(run.File("limit"), disks, flushesLayers: true);
+        var overlays = new PeerDisks(run.NewFolder("overlays"), disks, DiskBytes);
+        var within = new PeerDisks(run.NewFolder("within"), disks, DiskBytes);
+        using var limit = new FsyncLimit(run.NewFolder("limit"), disks, flushesLayers: true);
         run.Measure(run.Scale.Pick(31, 11, 1), 8,
             Contender.Timed("snapshot, durable", Role.Ours, () => store.Snapshot("vm")),
             Contender.Timed("qemu-img create -b, all disks at once", Role.Peer, overlays.CreateOverlays, after: overlays.DeleteOverlays),
             Contender.Timed("qemu-img snapshot -c, all disks at once", Role.Peer, within.TakeInternal),
-            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run));
+            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
+            Contender.Timed("the same by one syncfs", Role.Aside, limit.RunTogether));
         run.GoalFaster(disks switch { 1 => 4, 4 => 6, _ => 12 }, "the better of the two");
         run.GoalOfLimit(2, "the fsyncs");
         run.Note("`qemu-img create` does not wait for the disk; ours and `snapshot -c` do");
@@ -34,16 +35,17 @@ internal static class SnapshotRows
         RowRun.Require("qemu-img");
         WarmUp(run, disks, store => store.Restore("vm", "point"));
         using var store = NewStore(run, "store", disks);
-        var overlays = new PeerDisks(run.File("overlays"), disks, DiskBytes);
-        var within = new PeerDisks(run.File("within"), disks, DiskBytes);
-        using var limit = new FsyncLimit(run.File("limit"), disks, flushesLayers: false);
+        var overlays = new PeerDisks(run.NewFolder("overlays"), disks, DiskBytes);
+        var within = new PeerDisks(run.NewFolder("within"), disks, DiskBytes);
+        using var limit = new FsyncLimit(run.NewFolder("limit"), disks, flushesLayers: false);
         overlays.CreateOverlays();
         within.TakeInternal("point");
         run.Measure(run.Scale.Pick(31, 11, 1), 8,
             Contender.Timed("restore, durable", Role.Ours, () => store.Restore("vm", "point")),
             Contender.Timed("rm; qemu-img create -b, all disks at once", Role.Peer, () => { overlays.DeleteOverlays(); overlays.CreateOverlays(); }),
             Contender.Timed("qemu-img snapshot -a, all disks at once", Role.Peer, () => within.ApplyInternal("point")),
-            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run));
+            Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
+            Contender.Timed("the same by one syncfs", Role.Aside, limit.RunTogether));
         run.GoalFaster(4, "the better of the two");
     });
 
@@ -56,7 +58,7 @@ internal static class SnapshotRows
 
     private static BenchStore NewStore(RowRun run, string name, int disks)
     {
-        var store = new BenchStore(run.File(name));
+        var store = new BenchStore(run.NewFolder(name));
         store.NewVm("vm", disks, DiskBytes);
         store.Snapshot("vm", "point");
         return store;
