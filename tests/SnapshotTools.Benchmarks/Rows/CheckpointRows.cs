@@ -80,7 +80,7 @@ internal static class CheckpointRows
             () => write.Times.Add(Write(guest, all[0].Sizes[^1])),
         ];
         if (virsh is not null) turns.Add(() => Save(guest, virsh, all[3]));
-        int rounds = run.Scale.Pick(7, 2, 1);
+        int rounds = run.Scale.Pick(7, 1, 1);
         for (int round = 0; round < rounds; round++)
             foreach (var turn in Turns.Of(turns, round)) turn();
         return Measured[(run.Scale, ram)] = new Measurements([.. all, bare, write], noVirsh);

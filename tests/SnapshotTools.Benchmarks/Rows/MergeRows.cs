@@ -54,7 +54,7 @@ internal static class MergeRows
             Contender.Timed("read and write of as many bytes by 2 threads, then fsync", Role.Limit, () => RawCopy.ByThreads(raw, copied, 2), after: () => File.Delete(copied)),
             Contender.Timed("the same past the page cache (O_DIRECT), then fsync", Role.Limit, () => RawCopy.PastCache(raw, copied, 2), after: () => File.Delete(copied)),
         ];
-        run.Measure(run.Scale.Pick(5, 3, 3), run.Scale.Pick(0, 1, 0), contenders);
+        run.Measure(run.Scale.Pick(5, 2, 3), run.Scale.Pick(0, 1, 0), contenders);
         run.GoalFaster(1.3, down ? "`qemu-img commit`" : "`qemu-img rebase`");
         Copy(ours);
         using (engine = EmbeddedStore.Open(work))

@@ -16,7 +16,7 @@ internal static class SessionRows
         {
             var (pwsh, module) = Checkout();
             string empty = MakeEmptyModule(run.File("Empty"));
-            run.Measure(run.Scale.Pick(9, 3, 1), 1,
+            run.Measure(run.Scale.Pick(9, 2, 1), 1,
                 InPwsh("Import-Module SnapshotTools", Role.Ours, pwsh, $"Import-Module '{module}'", ""),
                 InPwsh("Import-Module of a binary module with nothing in it", Role.Reference, pwsh, $"Import-Module '{empty}'", ""));
             double more = run.Best(Role.Ours) - run.Best(Role.Reference);
@@ -30,7 +30,7 @@ internal static class SessionRows
                 store.NewVm("vm", 2, 1 << 30);
                 for (int i = 0; i < 5; i++) store.Snapshot("vm");
             }
-            run.Measure(run.Scale.Pick(9, 3, 1), 1,
+            run.Measure(run.Scale.Pick(9, 2, 1), 1,
                 InPwsh("Get-VmSnapshot, first", Role.Ours, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'"),
                 InPwsh("Get-VmSnapshot, second", Role.Aside, pwsh, $"$null = Get-VmSnapshot -Store '{run.File("store")}'", $"Import-Module '{module}'; $null = Get-VmSnapshot -Store '{run.File("store")}'"));
             run.GoalAtMost(0.050);
@@ -42,7 +42,7 @@ internal static class SessionRows
             string store = run.File("store");
             string Snapshot(string name) => $"$null = New-VmSnapshot vm {name} -Store '{store}'";
             using (var made = new BenchStore(store)) made.NewVm("vm", 1, 1 << 30);
-            run.Measure(run.Scale.Pick(9, 3, 1), 1,
+            run.Measure(run.Scale.Pick(9, 2, 1), 1,
                 InPwsh("New-VmSnapshot, first", Role.Ours, pwsh, Snapshot(Unique), $"Import-Module '{module}'"),
                 InPwsh("New-VmSnapshot, second", Role.Aside, pwsh, Snapshot(Unique), $"Import-Module '{module}'; {Snapshot(Unique + "-0")}"),
                 InPwsh("New-VmSnapshot, fifty-first", Role.Aside, pwsh, Snapshot(Unique), $"Import-Module '{module}'; foreach ($i in 1..50) {{ {Snapshot(Unique + "-$i")} }}"));
@@ -57,7 +57,7 @@ internal static class SessionRows
             {
                 filled.AddOthers(vms, 100);
                 Contender engine = Contender.Timed("the engine alone, in a session", Role.Aside, () => filled.Engine.Snapshots.Find(new SnapshotQuery()));
-                run.Measure(run.Scale.Pick(5, 3, 1), 1,
+                run.Measure(run.Scale.Pick(5, 2, 1), 1,
                     engine,
                     InPwsh("Get-VmSnapshot, in a session", Role.Ours, pwsh, list, $"Import-Module '{module}'; {list}; {list}; {list}"),
                     InPwsh("Get-VmSnapshot, the first of a session", Role.Aside, pwsh, list, $"Import-Module '{module}'"));
