@@ -47,7 +47,10 @@ internal static class SnapshotRows
             Contender.Timed("the fsyncs for it, at once", Role.Limit, limit.Run),
             Contender.Timed("the same by one syncfs", Role.Aside, limit.RunTogether));
         run.GoalFaster(4, "the better of the two");
-    }) { IsQuick = disks < 16 };
+    })
+    {
+        IsQuick = disks < 16,
+    };
 
     /// <summary>In a store of its own: what is deleted in a folder makes the next files in it dearer.</summary>
     private static void WarmUp(RowRun run, int disks, Action<BenchStore> work)
