@@ -59,6 +59,47 @@ public class VmSnapshotTests
         Assert.NotNull(store.Engine.Machines.Get("web01").GenerationId);
     }
 
+    [Theory]
+    [InlineData("web01")]
+    [InlineData("web*")]
+    public void A_list_tells_of_each_snapshot_what_is_told_of_it_alone(string vms)
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os", "data");
+        store.NewVm("web02", "other");
+        var ofVolume = store.Engine.VolumeSnapshots.Create("data", "alone", null, false).Run();   // no VM's, and the parent of a part
+        var first = store.Snapshot("web01", "a");
+        store.Snapshot("web01", "b");
+        store.Snapshot("web02", "a");
+        store.Restore("web01", "a");
+        store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data", first.Volumes[1].Id, "clone")], Linked = true }).Run();
+
+        var listed = store.Engine.Snapshots.Find(new SnapshotQuery { Vms = [vms] }).Where(s => s.VmName == "web01").ToList();
+
+        Assert.Equal(["a", "b"], listed.Select(s => s.Name));
+        Assert.Equal(ofVolume.Id, listed[0].Volumes[1].ParentId);
+        Assert.Equal(["clone"], listed[0].LinkedClones);
+        foreach (var snapshot in listed) Assert.Equivalent(store.Engine.Snapshots.Get("web01", snapshot.Name), snapshot, strict: true);
+    }
+
+    [Fact]
+    public void What_a_pipeline_lists_is_as_it_was_when_the_list_was_asked_for()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        foreach (string name in new[] { "a", "b", "c" }) store.Snapshot("web01", name);
+
+        var names = new List<string>();
+        foreach (var snapshot in store.Engine.Snapshots.Enumerate(new SnapshotQuery()))
+        {
+            names.Add($"{snapshot.Name} on {snapshot.ParentName}, {(snapshot.IsCurrent ? "current" : "past")}");
+            store.Remove("web01", snapshot.Name);   // as Get-VmSnapshot | Remove-VmSnapshot does
+        }
+
+        Assert.Equal(["a on , past", "b on a, past", "c on b, current"], names);
+        Assert.Empty(store.Engine.Snapshots.Enumerate(new SnapshotQuery()));
+    }
+
     [Fact]
     public void Snapshots_of_a_VM_form_a_tree()
     {

@@ -31,6 +31,9 @@ internal readonly unsafe struct RowReader(nint statement)
             : throw new FormatException($"The catalog has '{Engine.Names.Shown(Encoding.UTF8.GetString(text))}' where an id should be.");
     }
 
+    /// <summary>A snapshot's tags, a list in JSON; the most have none.</summary>
+    public string Tags(int column) => Bytes(column) is var text && text.SequenceEqual("[]"u8) ? "[]" : Encoding.UTF8.GetString(text);
+
     public long? Long(int column) => IsNull(column) ? null : GetInt64(column);
 
     public string? Text(int column) => IsNull(column) ? null : GetString(column);

@@ -76,7 +76,7 @@ internal sealed record VmSnapshotRow(
     public const string ListColumns = "s.id, s.uid, s.vm_id, s.parent_id, s.name, s.created_at, s.description, s.tags, s.expires_at, s.scope, s.consistency, s.is_backup, s.pause, s.memory, s.memory_bytes, '' AS configuration";
 
     public static VmSnapshotRow Read(RowReader r) => new(
-        r.GetInt64(0), r.Id(1), r.GetInt64(2), r.Long(3), r.GetString(4), r.Time(5)!.Value, r.Text(6), r.GetString(7), r.Time(8),
+        r.GetInt64(0), r.Id(1), r.GetInt64(2), r.Long(3), r.GetString(4), r.Time(5)!.Value, r.Text(6), r.Tags(7), r.Time(8),
         (SnapshotScope)r.GetInt32(9), (SnapshotConsistency)r.GetInt32(10), r.GetInt64(11) != 0, r.Long(12) is { } ticks ? new TimeSpan(ticks) : null,
         r.Text(13), r.GetInt64(14), r.GetString(15));
 }

@@ -19,7 +19,7 @@ internal static class Models
             p.ParentId is { } parent ? parents.GetValueOrDefault(parent)?.Uid : null, row.Uid, clones.FindAll(c => c.LayerId == p.LayerId).ConvertAll(c => c.Name)))]);
     }
 
-    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, IReadOnlyList<VolumeSnapshot> volumes, IReadOnlyList<string>? tags = null) => new()
+    public static VmSnapshot ToModel(this EngineContext context, VmSnapshotRow row, VmRow vm, VmSnapshotRow? parent, VolumeSnapshot[] volumes, IReadOnlyList<string>? tags = null) => new()
     {
         Id = row.Uid,
         Name = row.Name,
@@ -38,13 +38,16 @@ internal static class Models
         IsBackup = row.IsBackup,
         IsCurrent = vm.PresentId == row.Id,
         Volumes = volumes,
-        LinkedClones = volumes.Any(v => v.LinkedClones.Count > 0) ? [.. volumes.SelectMany(v => v.LinkedClones).Distinct()] : [],
+        LinkedClones = ClonesOf(volumes),
         SizeBytes = SizeOf(volumes) + row.MemoryBytes,
         MemorySizeBytes = row.MemoryBytes,
         PauseDuration = row.Pause,
     };
 
-    private static long SizeOf(IReadOnlyList<VolumeSnapshot> volumes)
+    private static IReadOnlyList<string> ClonesOf(VolumeSnapshot[] volumes) =>
+        Array.TrueForAll(volumes, static v => v.LinkedClones.Count == 0) ? [] : [.. volumes.SelectMany(v => v.LinkedClones).Distinct()];
+
+    private static long SizeOf(VolumeSnapshot[] volumes)
     {
         long size = 0;
         foreach (var volume in volumes) size += volume.SizeBytes;

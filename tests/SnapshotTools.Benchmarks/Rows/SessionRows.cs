@@ -60,6 +60,7 @@ internal static class SessionRows
                 run.Measure(run.Scale.Pick(5, 2, 1), 1,
                     engine,
                     InPwsh("Get-VmSnapshot, in a session", Role.Ours, pwsh, list, $"Import-Module '{module}'; {list}; {list}; {list}"),
+                    InPwsh("Get-VmSnapshot, all kept in a variable", Role.Aside, pwsh, $"$all = Get-VmSnapshot -Store '{store}'", $"Import-Module '{module}'; {list}; {list}; {list}"),
                     InPwsh("Get-VmSnapshot, the first of a session", Role.Aside, pwsh, list, $"Import-Module '{module}'"));
             }
             double rate = (vms * 100 + 1) / run.Best(Role.Ours);

@@ -79,7 +79,7 @@ public sealed class GetVmSnapshot : StoreCmdlet
         };
         foreach (string vm in vms) if (!Named.IsPattern(vm)) Engine.Machines.Get(vm);
         var now = DateTimeOffset.UtcNow;
-        var found = Engine.Snapshots.Find(new SnapshotQuery
+        var query = new SnapshotQuery
         {
             Vms = vms,
             Names = names,
@@ -88,7 +88,13 @@ public sealed class GetVmSnapshot : StoreCmdlet
             After = now - NewerThan,
             ExpiredAt = Expired ? now : null,
             Latest = Latest,
-        });
+        };
+        if (!Tree && names.Length == 0)
+        {
+            WriteObject(Engine.Snapshots.Enumerate(query), enumerateCollection: true);
+            return;
+        }
+        var found = Engine.Snapshots.Find(query);
         if (Tree) WriteTrees(vms, found);
         else WriteObject(found, enumerateCollection: true);
         foreach (string name in names) Try(() => Named.SnapshotMustExist(Engine, vms, name, found), name);
