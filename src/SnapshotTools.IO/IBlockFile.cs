@@ -51,6 +51,12 @@ public interface IBlockFile : IDisposable
     {
     }
 
+    /// <summary>Lets the system forget what it keeps of a range in its cache and has written to the disk already; the rest stays.
+    /// Only a hint, and nothing is lost by it.</summary>
+    void DropFromCache(long offset, long count)
+    {
+    }
+
     /// <summary>Copies a range to another file without passing it through this process (reflink or copy_file_range).
     /// Returns the bytes copied: less than <paramref name="count"/>, or 0, where the kernel does no more, or would not do it faster; the
     /// caller goes on by reading and writing.</summary>

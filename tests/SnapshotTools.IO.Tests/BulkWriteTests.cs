@@ -39,6 +39,22 @@ public sealed class BulkWriteTests
         Assert.Equal(File.ReadAllBytes(cached.Path), File.ReadAllBytes(bulk.Path));
     }
 
+    [MountFact("mkfs.xfs", "fincore")]
+    public void What_is_on_the_disk_leaves_the_cache_when_it_is_told_to_and_nothing_else_does()
+    {
+        using var mount = ScratchMount.Xfs();
+        byte[] data = new byte[8 * MiB];
+        new Random(4).NextBytes(data);
+        using IBlockFile file = _files.Create(mount.At("a"));
+        file.Write(0, data);
+        file.Flush();
+        file.DropFromCache(0, 6 * MiB);
+        Assert.Equal(2 * MiB / Environment.SystemPageSize, PagesInCache(file.Path));
+        file.Write(0, data.AsSpan(0, MiB));
+        file.DropFromCache(0, 8 * MiB);
+        Assert.Equal(data, File.ReadAllBytes(file.Path));
+    }
+
     [MountFact("mkfs.xfs")]
     public void A_full_disk_is_told_as_one()
     {

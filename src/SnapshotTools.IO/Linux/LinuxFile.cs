@@ -42,6 +42,8 @@ internal sealed class LinuxFile(string path, SafeFileHandle handle, bool canWrit
     // Only a hint: what goes wrong here, Flush reports.
     public void BeginFlush(long offset, long count) => _ = LinuxLibc.SyncFileRange(Handle, offset, count, LinuxLibc.StartWriting);
 
+    public void DropFromCache(long offset, long count) => _ = LinuxLibc.FAdvise(Handle, offset, count, LinuxLibc.NotNeeded);
+
     /// <summary>Waits until what was written is on the disk, though not what leads there: inode, length, blocks. Tells of a write that was lost before, as <see cref="PosixFile.Flush"/> does.</summary>
     public void WaitForData() => MakeDurable(static file => LinuxLibc.SyncFileRange(file.Handle, 0, 0, LinuxLibc.WriteAndWait));
 

@@ -27,6 +27,7 @@ internal static partial class LinuxLibc
     public const int PunchHoleKeepingSize = 0x01 | 0x02;
     public const nuint CloneFile = 0x40049409;
 
+    public const int NotNeeded = 4;
     public const uint StartWriting = 2;
     public const uint WriteAndWait = 7;
     public const int WantHugePages = 14;
@@ -58,6 +59,9 @@ internal static partial class LinuxLibc
 
     [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
     public static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    public static partial int FAdvise(SafeFileHandle file, long offset, long count, int advice);
 
     [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
     public static partial int SyncFs(SafeFileHandle file);

@@ -7,12 +7,14 @@ namespace SnapshotTools.Qemu.Memory;
 
 /// <summary>
 /// Compresses a stream into the frames of a memory image. One thread reads, so that QEMU does not wait; others compress and write,
-/// and have the disk begin at once. Buffers are used again: fresh memory for each MiB took more time than compressing it.
+/// and have the disk begin at once. Memory is used again, ours and the system's cache: fresh memory for each MiB took more time than compressing it.
 /// </summary>
 internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target, Func<bool>? isAbandoned)
 {
     private const int PiecesAhead = 48;  // so many MiB may wait while QEMU already goes on
     private const int MaxThreads = 4;
+    private const long DroppedBehind = 32 << 20;    // so much the disk may be behind
+    private const long DroppedAtOnce = 8 << 20;     // the cache drops its larger pages only as a whole
     private const uint GatherMicroseconds = 250;    // in which QEMU fills a quarter of the pipe, and does not come to wait for room
     private static readonly TimeSpan StallLimit = TimeSpan.FromSeconds(15);   // the guest may stand meanwhile
 
@@ -134,9 +136,19 @@ internal sealed partial class MemoryImageWriter(Stream source, IBlockFile target
             {
                 target.Write(at, frame.Span);
                 target.BeginFlush(at, frame.Length);
+                DropBehind(at, at + frame.Length);
             });
             lock (_pieces) _buffers.Push(piece.Buffer);
         }
+    }
+
+    /// <summary>What is on the disk leaves the cache to others, and its pages to what follows. What a slower disk has yet to write stays.</summary>
+    private void DropBehind(long from, long to)
+    {
+        long first = LastDropped(from), last = LastDropped(to);
+        if (last > first) target.DropFromCache(first, last - first);
+
+        static long LastDropped(long written) => Math.Max(0, written - DroppedBehind) / DroppedAtOnce * DroppedAtOnce;
     }
 
     /// <summary>Where the frame of a piece goes: behind those of all pieces before it. Each piece comes here, or the next ones would wait for it.</summary>

@@ -47,6 +47,29 @@ public sealed class MemoryImageTests : IDisposable
         await Assert.ThrowsAsync<MemoryImageException>(() => MemoryImage.ReadAsync(unwanted, Stream.Null));
     }
 
+    [MountFact("mkfs.xfs", "fincore")]
+    public async Task A_large_memory_leaves_the_cache_to_others_as_it_is_written()
+    {
+        const int MiB = 1 << 20, Length = 128 * MiB;
+        using var mount = ScratchMount.Xfs();
+        byte[] content = new byte[Length];
+        new Random(5).NextBytes(content);
+        using var file = SystemFiles.Instance.Create(mount.At("memory"));
+        var pipe = new System.IO.Pipelines.Pipe();
+        var writing = MemoryImage.WriteAsync(pipe.Reader.AsStream(), file, Header, () => Task.CompletedTask);
+        for (int at = 0; at < Length; at += MiB)
+        {
+            await pipe.Writer.WriteAsync(content.AsMemory(at, MiB));
+            await Task.Delay(2);    // the disk follows
+        }
+        await pipe.Writer.CompleteAsync();
+        await writing;
+        Assert.InRange(long.Parse(Tool.Run("fincore", ["--bytes", "--raw", "--noheadings", "--output", "RES", file.Path]), System.Globalization.CultureInfo.InvariantCulture), 0, Length / 2);
+        using var read = new MemoryStream();
+        await MemoryImage.ReadAsync(file, read);
+        Assert.Equal(content, read.ToArray());
+    }
+
     [Fact]
     public async Task What_does_not_compress_is_stored_and_any_damage_to_it_is_found()
     {

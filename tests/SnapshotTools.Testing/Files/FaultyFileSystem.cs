@@ -206,6 +206,8 @@ public sealed class FaultyFileSystem(IFileSystem inner) : IFileSystem
 
         public void BeginFlush(long offset, long count) => file.BeginFlush(offset, count);
 
+        public void DropFromCache(long offset, long count) => file.DropFromCache(offset, count);
+
         public long CopyRange(long offset, IBlockFile target, long targetOffset, long count) =>
             owner.Checked(FileCall.CopyRange, Path, () => target is FaultyFile other ? file.CopyRange(offset, other.Unwrapped, targetOffset, count) : 0);
 

@@ -206,6 +206,8 @@ public sealed class RecordingFileSystem(IFileSystem inner) : IFileSystem
 
         public void BeginFlush(long offset, long count) => file.BeginFlush(offset, count);
 
+        public void DropFromCache(long offset, long count) => file.DropFromCache(offset, count);
+
         public long CopyRange(long offset, IBlockFile target, long targetOffset, long count)
         {
             if (target is not RecordingFile other) return 0;
