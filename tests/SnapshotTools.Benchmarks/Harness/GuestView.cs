@@ -53,6 +53,14 @@ internal sealed class GuestView : IDisposable
         return _ticks.Take().Gap.TotalSeconds;
     }
 
+    /// <summary>Does something to the guest while it gives no signs of life: sending and receiving them takes a third to a half of a processor.</summary>
+    public void Quietly(Action work)
+    {
+        Shell("killall -STOP workload");
+        work();
+        Shell("killall -CONT workload");
+    }
+
     public void Dispose()
     {
         _ticks.Dispose();
