@@ -74,5 +74,22 @@ public sealed class CrashTests(ITestOutputHelper output) : IDisposable
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{operation}: {states} crash states, {asBefore} as before, {states - asBefore} as after"));
     }
 
+    [Fact]
+    public void A_link_that_a_kill_left_goes_even_when_the_next_operation_let_the_stable_path_follow()
+    {
+        string store = _scenario.Copy(), volumes = Path.Combine(store, "volumes");
+        using (var engine = EmbeddedStore.Open(store))
+        {
+            // Killed between the new link and its renaming; this session, open before, goes on with the volume, and the catalog knows nothing of it any more.
+            foreach (string link in Directory.GetFiles(volumes)) File.CreateSymbolicLink(TemporaryLink.NameFor(link), "nowhere");
+            engine.Snapshots.Create(new NewSnapshotRequest { Vm = engine.Machines.Find()[0].Name, Name = "later" }).Run();
+        }
+        using var next = EmbeddedStore.Open(store);
+        Assert.Contains(Directory.GetFiles(volumes), TemporaryLink.IsOne);
+        next.Optimize().Run();
+        Assert.DoesNotContain(Directory.GetFiles(volumes), TemporaryLink.IsOne);
+        StoreScenario.AssertClean(next);
+    }
+
     public void Dispose() => _scenario.Dispose();
 }

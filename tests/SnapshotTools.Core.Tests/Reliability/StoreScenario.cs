@@ -102,9 +102,15 @@ internal sealed class StoreScenario : IDisposable
     {
         var findings = engine.Test();
         Assert.True(findings.Count == 0, string.Join("; ", findings));
-        string store = engine.GetStore().Path;
-        Assert.Equal(engine.GetStore().LayerCount, Directory.GetFiles(Path.Combine(store, "layers")).Length);
-        Assert.Equal(engine.GetStore().VolumeCount, Directory.GetFiles(Path.Combine(store, "volumes")).Length);
+        var store = engine.GetStore();
+        AssertCount(store.LayerCount, "layers");
+        AssertCount(store.VolumeCount, "volumes");
+
+        void AssertCount(long count, string folder)
+        {
+            string[] files = Directory.GetFiles(Path.Combine(store.Path, folder));
+            Assert.True(count == files.Length, $"The catalog has {count} {folder}, and there are {files.Length} files: {string.Join(", ", files.Select(Path.GetFileName))}");
+        }
     }
 
     /// <summary>Ends the copies that a fault or a kill has interrupted.</summary>

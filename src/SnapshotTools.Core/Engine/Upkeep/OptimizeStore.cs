@@ -2,7 +2,7 @@ using SnapshotTools.Core.Catalog;
 
 namespace SnapshotTools.Core.Engine.Upkeep;
 
-/// <summary>Merges and deletes all layers that nothing needs, mends stable paths, and forgets operations that ended long ago.</summary>
+/// <summary>Merges and deletes all layers that nothing needs, mends stable paths and clears away what was left of them, and forgets operations that ended long ago.</summary>
 internal sealed class OptimizeStore(EngineContext context) : Command<long>(context)
 {
     private static readonly TimeSpan OperationsAreKept = TimeSpan.FromDays(30);
@@ -40,6 +40,7 @@ internal sealed class OptimizeStore(EngineContext context) : Command<long>(conte
                 using var mine = Context.Locks.TryAcquire(LockKey.Volume(volume.Id));
                 if (mine is not null || _volumes.Contains(volume.Id)) Storage.Publish(volume.Name, head);
             }
+            Storage.TidyPublished();    // the next operation on a volume publishes it, too, and then nothing tells that one before was killed as it did
             run.Commit(() => Catalog.Operations.Forget(DateTimeOffset.UtcNow - OperationsAreKept));
         }
         catch (Exception error)
