@@ -61,10 +61,7 @@ public sealed class CrashTests(ITestOutputHelper output) : IDisposable
             {
                 StoreScenario.EndCopies(engine);
                 engine.Optimize().Run();
-                var findings = engine.Test();
-                Assert.True(findings.Count == 0, $"killed at {kind} {call} of '{operation}': {string.Join("; ", findings)}");
-                Assert.Equal(engine.GetStore().LayerCount, Directory.GetFiles(Path.Combine(store, "layers")).Length);
-                Assert.Equal(engine.GetStore().VolumeCount, Directory.GetFiles(Path.Combine(store, "volumes")).Length);
+                StoreScenario.AssertClean(engine, $"killed at {kind} {call} of '{operation}'");
                 if (found == before) act(engine, _scenario);   // what was not done can be done
             }
             Assert.Equal(after, StoreScenario.StateOf(store));

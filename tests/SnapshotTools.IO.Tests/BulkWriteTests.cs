@@ -25,7 +25,7 @@ public sealed class BulkWriteTests
         Mix(mount.At("a"), seed: 2);
     }
 
-    [MountFact("mkfs.xfs", "fincore")]
+    [MountFact("mkfs.xfs", PageCache.Judge)]
     public void Bulk_writes_leave_the_cache_to_others()
     {
         using var mount = ScratchMount.Xfs();
@@ -34,12 +34,12 @@ public sealed class BulkWriteTests
         using IBlockFile bulk = _files.Create(mount.At("bulk")), cached = _files.Create(mount.At("cached"));
         bulk.WriteBulk(0, buffer.Span(8 * MiB));
         cached.Write(0, buffer.Span(8 * MiB));
-        Assert.Equal(0, PagesInCache(bulk.Path));
-        Assert.Equal(8 * MiB / Environment.SystemPageSize, PagesInCache(cached.Path));
+        Assert.Equal(0, PageCache.BytesOf(bulk.Path));
+        Assert.Equal(8 * MiB, PageCache.BytesOf(cached.Path));
         Assert.Equal(File.ReadAllBytes(cached.Path), File.ReadAllBytes(bulk.Path));
     }
 
-    [MountFact("mkfs.xfs", "fincore")]
+    [MountFact("mkfs.xfs", PageCache.Judge)]
     public void What_is_on_the_disk_leaves_the_cache_when_it_is_told_to_and_nothing_else_does()
     {
         using var mount = ScratchMount.Xfs();
@@ -49,7 +49,7 @@ public sealed class BulkWriteTests
         file.Write(0, data);
         file.Flush();
         file.DropFromCache(0, 6 * MiB);
-        Assert.Equal(2 * MiB / Environment.SystemPageSize, PagesInCache(file.Path));
+        Assert.Equal(2 * MiB, PageCache.BytesOf(file.Path));
         file.Write(0, data.AsSpan(0, MiB));
         file.DropFromCache(0, 8 * MiB);
         Assert.Equal(data, File.ReadAllBytes(file.Path));
@@ -106,7 +106,4 @@ public sealed class BulkWriteTests
         file.Flush();
         Assert.Equal(expected, File.ReadAllBytes(path));
     }
-
-    private static int PagesInCache(string path) =>
-        int.Parse(Tool.Run("fincore", ["--raw", "--noheadings", "--output", "PAGES", path]), CultureInfo.InvariantCulture);
 }

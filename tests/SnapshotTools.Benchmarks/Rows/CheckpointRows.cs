@@ -90,18 +90,21 @@ internal static class CheckpointRows
             () => write.Times.Add(Write(guest, all[0].Sizes[^1])),
         ];
         if (virsh is not null) turns.Add(() => Save(guest, virsh, all[3]));
-        int rounds = run.Scale.Pick(7, 1, 1);
-        for (int round = 0; round < rounds; round++)
-            foreach (var turn in Turns.Of(turns, round)) turn();
+        InTurn(turns);
         List<Action> quietTurns =
         [
             () => TakeQuietly(guest, all[0], () => Ours(guest)),
             () => TakeQuietly(guest, all[1], () => SnapshotSave(guest)),
             () => TakeQuietly(guest, all[2], () => Migrate(guest)),
         ];
-        for (int round = 0; round < (isTimed ? rounds : 0); round++)
-            foreach (var turn in Turns.Of(quietTurns, round)) turn();
+        if (isTimed) InTurn(quietTurns);
         return Measured[(run.Scale, ram)] = new Measurements([.. all, bare, write], noVirsh);
+
+        void InTurn(List<Action> contenders)
+        {
+            for (int round = 0; round < run.Scale.Pick(7, 1, 1); round++)
+                foreach (var turn in Turns.Of(contenders, round)) turn();
+        }
     }
 
     private static Figures New(string name, Role role) => new(name, role, [], [], [], [], []);

@@ -98,10 +98,10 @@ internal sealed class StoreScenario : IDisposable
     }
 
     /// <summary>Fails unless the store tests clean and has no file that nothing owns.</summary>
-    public static void AssertClean(SnapshotEngine engine)
+    public static void AssertClean(SnapshotEngine engine, string when = "at the end")
     {
         var findings = engine.Test();
-        Assert.True(findings.Count == 0, string.Join("; ", findings));
+        Assert.True(findings.Count == 0, $"{when}: {string.Join("; ", findings)}");
         var store = engine.GetStore();
         AssertCount(store.LayerCount, "layers");
         AssertCount(store.VolumeCount, "volumes");
@@ -109,7 +109,7 @@ internal sealed class StoreScenario : IDisposable
         void AssertCount(long count, string folder)
         {
             string[] files = Directory.GetFiles(Path.Combine(store.Path, folder));
-            Assert.True(count == files.Length, $"The catalog has {count} {folder}, and there are {files.Length} files: {string.Join(", ", files.Select(Path.GetFileName))}");
+            Assert.True(count == files.Length, $"{when}: the catalog has {count} {folder}, and there are {files.Length} files: {string.Join(", ", files.Select(Path.GetFileName))}");
         }
     }
 

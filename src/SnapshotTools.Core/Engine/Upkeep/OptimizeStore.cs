@@ -40,7 +40,7 @@ internal sealed class OptimizeStore(EngineContext context) : Command<long>(conte
                 using var mine = Context.Locks.TryAcquire(LockKey.Volume(volume.Id));
                 if (mine is not null || _volumes.Contains(volume.Id)) Storage.Publish(volume.Name, head);
             }
-            Storage.TidyPublished();    // the next operation on a volume publishes it, too, and then nothing tells that one before was killed as it did
+            Storage.TidyPublished();    // whoever used a volume after the kill has published it, and nothing tells of the link any more
             run.Commit(() => Catalog.Operations.Forget(DateTimeOffset.UtcNow - OperationsAreKept));
         }
         catch (Exception error)
