@@ -20,6 +20,7 @@ internal sealed class WritableTables
 {
     private readonly IBlockFile _file;
     private readonly HashSet<int> _exclusive = [];
+    private readonly RefcountGrowth _refcounts;
     private readonly long _dirtyLimit;
     private Exception? _failure;
     private bool _prepared;
@@ -31,6 +32,7 @@ internal sealed class WritableTables
         Layer = layer;
         Counts = new RefcountStore(file, header.Header, layer.Geometry);
         Clusters = new ClusterAllocator(file, layer.Geometry, Counts);
+        _refcounts = new RefcountGrowth(file, this);
         _dirtyLimit = Math.Max(cacheBytes / 2, 1 << 20);
     }
 
@@ -93,10 +95,10 @@ internal sealed class WritableTables
         if (min < 1 << Math.Min(Geometry.RefcountBlockBits - 1, 30))
         {
             if (Clusters.TryAllocate(min, wanted) is { } run) return run;
-            GrowRefcounts(0);
+            _refcounts.Grow(extra: 0);
             return Clusters.TryAllocate(min, wanted) ?? throw new InvalidOperationException("A larger refcount table has no room.");
         }
-        return GrowRefcounts(min);
+        return _refcounts.Grow(extra: min);
     }
 
     /// <summary>The slice for a guest offset in an L2 table that only the active L1 table refers to, made or copied when needed.</summary>
@@ -201,7 +203,8 @@ internal sealed class WritableTables
         }
     }
 
-    private void Flush()
+    /// <summary>Makes what was written durable; after a failure nothing more is accepted.</summary>
+    public void Flush()
     {
         try
         {
@@ -264,54 +267,6 @@ internal sealed class WritableTables
             Clusters.Undo(run);
             throw;
         }
-    }
-
-    /// <summary>Makes room in the refcount table: a larger one with the blocks that count it, and with <paramref name="extra"/>
-    /// adjacent clusters, is written behind everything else, and the header goes over to it.</summary>
-    /// <returns>The extra clusters.</returns>
-    private ClusterRun GrowRefcounts(int extra)
-    {
-        int firstBlock = Math.Max(Counts.TableEntries, Counts.BlockOf(Clusters.End + (1L << Geometry.RefcountBlockBits) - 1));
-        long start = Counts.FirstCluster(firstBlock);
-        long blocks = 1, tableClusters, total;
-        while (true)
-        {
-            long entries = firstBlock + blocks;
-            tableClusters = Math.Min(Geometry.ClustersFor((entries + (entries / 2)) * 8), Limits.MaxRefcountTableBytes >> Geometry.ClusterBits);
-            total = blocks + tableClusters + extra;
-            long needed = ((total - 1) >> Geometry.RefcountBlockBits) + 1;
-            if (needed <= blocks) break;
-            blocks = needed;
-        }
-        int tableEntries = (int)(tableClusters << (Geometry.ClusterBits - 3));
-        if (firstBlock + blocks > tableEntries)
-            throw new Qcow2Exception(Qcow2ErrorCode.LimitExceeded, _file.Path, $"'{_file.Path}' cannot grow: its refcount table has the largest size, for clusters of {Geometry.ClusterSize} bytes and counts of {1 << Geometry.RefcountOrder} bits.");
-
-        var added = new List<RefcountBlock>();
-        for (int i = 0; i < blocks; i++)
-        {
-            RefcountBlock block = Counts.Empty(firstBlock + i, start + i);
-            long counted = Math.Min(start + total, Counts.FirstCluster(block.Index + 1)) - Counts.FirstCluster(block.Index);
-            for (int entry = 0; entry < counted; entry++) block.Set(entry, 1);
-            added.Add(block);
-        }
-        long table = (start + blocks) << Geometry.ClusterBits;
-        (long oldTable, int oldClusters) = (Counts.TableOffset, Header.Header.RefcountTableClusters);
-        Clusters.MoveEnd(start + total);
-        Sealed(() =>
-        {
-            Clusters.ExtendFile();
-            Counts.WriteNewBlocks();
-            foreach (RefcountBlock block in added) _file.Write(block.Offset, block.Bytes);
-            _file.Write(table, Counts.TableBytes(tableEntries, added));
-            Flush();
-        }, again: true);
-        Sealed(() => Header.Update(Header.Header with { RefcountTableOffset = table, RefcountTableClusters = (int)tableClusters }));
-        Counts.MoveTable(table, tableEntries, added);
-        for (long cluster = start; cluster < start + blocks + tableClusters; cluster++) Clusters.Metadata.Add(cluster);
-        Clusters.Free(Geometry.ClusterOf(oldTable), oldClusters);
-        // Never written before, but the last bytes of the file were: extending made them zero.
-        return new ClusterRun(start + blocks + tableClusters, extra, start);
     }
 
     /// <summary>Learns which clusters hold tables, so that no wrong count or entry ever lets data be written over them.</summary>
