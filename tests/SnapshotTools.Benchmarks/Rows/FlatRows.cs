@@ -57,7 +57,7 @@ internal static class FlatRows
         if (peer is not null && restore) contenders.Add(Contender.Timed("qemu-img snapshot -a", Role.Peer, () => peer.ApplyInternal("point")));
         else if (peer is not null) contenders.Add(Contender.Timed("qemu-img snapshot -c", Role.Peer, peer.TakeInternal));
         bool isSlow = c.Id == "2048-tables" || c.Size > 100 * GiB;
-        run.Measure(isSlow ? run.Scale.Pick(5, 2, 1) : run.Scale.Pick(21, 9, 1), isSlow ? run.Scale.Pick(1, 0, 0) : 8, contenders);
+        run.Measure(isSlow ? run.Scale.Pick(8, 2, 1) : run.Scale.Pick(21, 9, 1), isSlow ? run.Scale.Pick(4, 0, 0) : 8, contenders);
         run.GoalFlat(1.3, "a small new disk");
         if (c.Id == "2048-tables" && !restore) run.GoalFaster(100, "`snapshot -c`");
         else if (restore) run.GoalFaster(4, "`snapshot -a`");

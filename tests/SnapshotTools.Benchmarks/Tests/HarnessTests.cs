@@ -27,6 +27,19 @@ public class HarnessTests(ITestOutputHelper output)
         else Assert.All(result.Contenders, c => Assert.True(c.Sample.Median > 0, c.Name));
     }
 
+    [Theory]
+    [InlineData(1), InlineData(2), InlineData(3), InlineData(4), InlineData(5), InlineData(6), InlineData(7)]
+    public void Each_contender_follows_each_of_the_others_equally_often(int count)
+    {
+        int[] contenders = [.. Enumerable.Range(0, count)];
+        var rounds = Enumerable.Range(0, 2 * count).Select(round => Turns.Of(contenders, round).ToArray()).ToList();
+        Assert.All(rounds, r => Assert.Equal(contenders, r.Order()));
+        var followed = rounds.SelectMany(r => r.Zip(r.Skip(1))).CountBy(pair => pair).ToDictionary();
+        Assert.Equal(count * (count - 1), followed.Count);
+        Assert.All(followed.Values, times => Assert.Equal(2, times));
+        Assert.All(contenders, c => Assert.Equal(2, rounds.Count(r => r[0] == c)));
+    }
+
     [Fact]
     public void Filters_choose_rows()
     {
@@ -64,7 +77,7 @@ public class HarnessTests(ITestOutputHelper output)
             throw new NotHereException("something is missing");
         });
         var result = Runner.Run([row], Scale.Full, folder.Path, _ => { }).Single();
-        Assert.Equal(["ours", "peer", "worse", "limit", "peer", "worse", "limit", "ours", "worse", "limit", "ours", "peer"], order);
+        Assert.Equal(["ours", "limit", "peer", "worse", "peer", "ours", "worse", "limit", "worse", "peer", "limit", "ours"], order);
         Assert.Equal([true, true, false], result.Goals.Select(g => g.IsReached));
         Assert.Equal(["something is missing"], result.NotRun);
         Assert.Equal(2, result.Ours!.Sample.Count);
