@@ -149,14 +149,7 @@ internal sealed class WritableTables
     /// it as it was, to be tried again; any other failure leaves unknown what is on disk, and no more is accepted.</summary>
     public void Barrier() => Sealed(() =>
     {
-        Clusters.ExtendFile();
-        if (Counts.HasNewBlocks)
-        {
-            Counts.WriteNewBlocks();
-            Flush();
-            Counts.PublishNewBlocks();
-        }
-        Counts.WriteDirty();
+        WriteCounts();
         WriteSlices(inNewTables: true);
         Flush();
         Map.NewTables.Clear();
@@ -175,14 +168,7 @@ internal sealed class WritableTables
     /// <summary>Makes the counts of what was given out durable, so that a change of the header may refer to it.</summary>
     public void BarrierOfCounts() => Sealed(() =>
     {
-        Clusters.ExtendFile();
-        if (Counts.HasNewBlocks)
-        {
-            Counts.WriteNewBlocks();
-            Flush();
-            Counts.PublishNewBlocks();
-        }
-        Counts.WriteDirty();
+        WriteCounts();
         Flush();
     }, again: true);
 
@@ -215,6 +201,19 @@ internal sealed class WritableTables
             _failure = e;
             throw;
         }
+    }
+
+    /// <summary>Writes the counts of what was given out, in blocks that are durable before a table names them.</summary>
+    private void WriteCounts()
+    {
+        Clusters.ExtendFile();
+        if (Counts.HasNewBlocks)
+        {
+            Counts.WriteNewBlocks();
+            Flush();
+            Counts.PublishNewBlocks();
+        }
+        Counts.WriteDirty();
     }
 
     private void WriteSlices(bool inNewTables)

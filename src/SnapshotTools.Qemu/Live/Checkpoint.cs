@@ -38,7 +38,8 @@ public sealed class Checkpoint
         string state = await machine.QueryRunStateAsync(cancellation).ConfigureAwait(false);
         if (state is not ("running" or "paused"))
             throw new MigrationException($"The memory of a machine can be saved while it runs or is paused; this one is in state '{state}'.");
-        var work = new CheckpointWork(machine, disks, new GuestPause(maxPause, isLimited: state == "running" && !isLast)) { WasRunning = state == "running", IsLast = isLast };
+        bool wasRunning = state == "running";
+        var work = new CheckpointWork(machine, disks, new GuestPause(maxPause, isLimited: wasRunning && !isLast)) { WasRunning = wasRunning, IsLast = isLast };
         try
         {
             return await new Checkpoint(work, target).TakeAsync(method, cancellation).ConfigureAwait(false);

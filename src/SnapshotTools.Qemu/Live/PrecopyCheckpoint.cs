@@ -17,10 +17,8 @@ internal sealed class PrecopyCheckpoint(CheckpointWork work, string address)
     {
         work.Pause.Begin();
         if (method == MemoryMethod.Stopped) await work.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
-        bool migrating = false;
         try
         {
-            migrating = true;
             await work.Migration.StartAsync(address).ConfigureAwait(false);
             method = await WaitForSwitchoverAsync(method, cancellation).ConfigureAwait(false);
             work.Pause.Check();
@@ -30,7 +28,7 @@ internal sealed class PrecopyCheckpoint(CheckpointWork work, string address)
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {
-            if (migrating) await work.Migration.CancelAsync().ConfigureAwait(false);
+            await work.Migration.CancelAsync().ConfigureAwait(false);
             await work.Disks.UndoAsync().ConfigureAwait(false);
             if (work.WasRunning) await work.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
             throw;

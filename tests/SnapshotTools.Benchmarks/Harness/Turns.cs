@@ -5,8 +5,8 @@ internal static class Turns
 {
     /// <summary>
     /// All of them, in an order that changes from round to round: what one leaves behind, such as a busy disk or its own data in the caches, meets each of the
-    /// others equally often (E. J. Williams, 1949: a row of numbers whose neighbours differ by another distance each, shifted by one each round; for an odd
-    /// number of contenders every other time backwards).
+    /// others equally often, in as many rounds as there are contenders or, if their number is odd, twice as many (E. J. Williams, 1949: a row of numbers whose
+    /// neighbours differ by another distance each, shifted by one each round; for an odd number every other time backwards).
     /// </summary>
     public static IEnumerable<T> Of<T>(IReadOnlyList<T> contenders, int round)
     {
