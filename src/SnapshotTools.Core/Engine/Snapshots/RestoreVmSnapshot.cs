@@ -53,33 +53,35 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         return Context.Database.Read(() => Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id)));
     }
 
+    /// <summary>Restores, and says whether no layer is left that nothing needs.</summary>
     private bool Restore(OperationPlan plan, RunOptions options)
     {
-        var work = new RestoreSwitch(Context, _choice, _backup, _collecting, request.NewGenerationId);
-        if (TryRestore(work, plan, options) is not { } error) return work.IsTidy;
+        if (TryRestore(plan, options, out bool isTidy) is not { } error) return isTidy;
         if (error is SnapshotException or IOException or UnauthorizedAccessException) throw GiveUp(error, options);
         if (error is OperationCanceledException && _choice.Failed is null) TakeBack(options);
         ExceptionDispatchInfo.Throw(error);
         return false;
     }
 
-    private Exception? TryRestore(RestoreSwitch work, OperationPlan plan, RunOptions options)
+    private Exception? TryRestore(OperationPlan plan, RunOptions options, out bool isTidy)
     {
         using var reserved = Reserve(options);
         for (int attempt = 1; ; attempt++)
         {
-            if (Attempt(work, plan, options) is not { } error) return null;
+            if (Attempt(plan, options, out isTidy) is not { } error) return null;
             if (error is not (SnapshotException or IOException or UnauthorizedAccessException) || request.FailAction != FailAction.Retry || attempt == Attempts) return error;
             options.Warn?.Invoke($"Restoring VM '{VmName}' failed ({error.Message}). Trying again.");
             options.Cancellation.WaitHandle.WaitOne(BetweenAttempts);
         }
     }
 
-    private Exception? Attempt(RestoreSwitch work, OperationPlan plan, RunOptions options)
+    private Exception? Attempt(OperationPlan plan, RunOptions options, out bool isTidy)
     {
+        isTidy = false;
+        RestoreSwitch work;
         try
         {
-            Context.Database.Read(work.Prepare);
+            work = Context.Database.Read(() => new RestoreSwitch(Context, _choice, _backup, _collecting, request.NewGenerationId));
         }
         catch (Exception error)
         {
@@ -88,7 +90,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         using var run = OperationRun.Begin(Context, OperationKind.Restore, plan.Target, options, work.Register);
         try
         {
-            work.Run(run);
+            isTidy = work.Run(run);
             return null;
         }
         catch (Exception error)
