@@ -79,20 +79,8 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
         }
     }
 
-    public void TidyPublished()
-    {
-        foreach (var entry in files.List(layout.Volumes).Where(e => e.Kind == FileKind.Link && TemporaryLink.IsOne(e.Path)))
-        {
-            try
-            {
-                files.Delete(entry.Path);
-            }
-            catch (FileNotFoundException)
-            {
-                // It was in use after all; who used it has renamed it by now.
-            }
-        }
-    }
+    public IReadOnlyList<string> LeftLinks() =>
+        [.. files.List(layout.Volumes).Where(e => e.Kind == FileKind.Link && TemporaryLink.IsOne(e.Path)).Select(e => RelativeTo(e.Path)).Order(StringComparer.Ordinal)];
 
     public void Publish(string volume, LayerFile head) => files.ReplaceLink(layout.LinkOf(volume), StoreLayout.ReferenceTo(head));
 

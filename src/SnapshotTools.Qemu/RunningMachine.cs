@@ -58,7 +58,8 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
         }
         catch (Exception error) when (error is GuestAgentException or GuestGuardException or Qmp.QmpDisconnectedException)
         {
-            throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Unsupported, $"The guest's file systems could not be frozen: {error.Message}", cause: error);
+            throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Unsupported, $"The guest's file systems could not be frozen: {error.Message}",
+                recommendedAction: "See to the agent in the guest, or let the snapshot be taken without it: -ConsistencyPolicy Preferred", cause: error);
         }
     });
 

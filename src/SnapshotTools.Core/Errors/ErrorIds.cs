@@ -105,9 +105,6 @@ public static class ErrorIds
     /// <summary>A restore failed and the VM was brought back to where it was.</summary>
     public const string RestoreRolledBack = nameof(RestoreRolledBack);
 
-    /// <summary>The snapshot has children, which this removal would not keep in place.</summary>
-    public const string SnapshotHasChildren = nameof(SnapshotHasChildren);
-
     /// <summary>The volume snapshot is part of a VM snapshot and goes with it only.</summary>
     public const string PartOfVmSnapshot = nameof(PartOfVmSnapshot);
 

@@ -39,7 +39,7 @@ public sealed record StoreInfo
 
 /// <summary>Something that a test of the store found.</summary>
 /// <param name="Severity">How bad it is.</param>
-/// <param name="Code">One word for one kind of finding, such as <c>LayerMissing</c>.</param>
+/// <param name="Code">One word for one kind of finding; see <see cref="FindingCodes"/>.</param>
 /// <param name="Subject">The file, volume or snapshot that it is about.</param>
 /// <param name="Message">What is wrong, what it affects and what to do.</param>
 public sealed record StoreFinding(FindingSeverity Severity, string Code, string Subject, string Message);

@@ -57,8 +57,9 @@ public interface IStoragePlane : IDisposable
     /// <summary>Whether the stable path of a volume leads to this layer.</summary>
     bool IsPublished(string volume, LayerFile head);
 
-    /// <summary>Clears away what a process left that was killed while it changed a stable path.</summary>
-    void TidyPublished();
+    /// <summary>Locations of the links that killed processes left beside stable paths that they were changing. For an instant one that
+    /// is in use is among them; its user makes another when it is gone.</summary>
+    IReadOnlyList<string> LeftLinks();
 
     /// <summary>The name by which a layer that lies on this one refers to it.</summary>
     string NameAsBase(LayerFile layer);

@@ -54,9 +54,10 @@ public sealed record OperationPlan
     }
 
     /// <summary>Whether a plan made later would do the same to what exists.</summary>
-    internal bool DoesTheSameAs(OperationPlan other) =>
-        Target == other.Target && Lost.SequenceEqual(other.Lost)
-        && Steps.Select(s => (Alike(s.Action), s.Subject)).SequenceEqual(other.Steps.Select(s => (Alike(s.Action), s.Subject)));
+    internal bool DoesTheSameAs(OperationPlan other) => Target == other.Target && Lost.SequenceEqual(other.Lost) && Effects().SequenceEqual(other.Effects());
+
+    /// <summary>What is done to what holds data. Stable paths follow by themselves after each operation, so that they differ from one moment to the next.</summary>
+    private IEnumerable<(PlanAction Action, string Subject)> Effects() => Steps.Where(s => s.Action != PlanAction.Publish).Select(s => (Alike(s.Action), s.Subject));
 
     /// <summary>In which direction two layers are merged changes nothing about what is left, and with what a guest writes meanwhile.</summary>
     private static PlanAction Alike(PlanAction action) => action == PlanAction.MergeDown ? PlanAction.MergeUp : action;
@@ -120,4 +121,7 @@ public enum PlanAction
 
     /// <summary>Mends a file, or puts it back into its place.</summary>
     Mend,
+
+    /// <summary>Lets a stable path lead to its volume's head, or deletes a link that was left beside one.</summary>
+    Publish,
 }

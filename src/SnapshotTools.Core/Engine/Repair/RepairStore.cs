@@ -72,7 +72,7 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         if (findings.Count == 0) return [];
         var layers = Catalog.Layers.All();
         var files = Storage.Survey(searchIn);
-        return [.. findings.Where(f => f.Code != "LayerUnneeded").GroupBy(f => (f.Subject, f.Code)).Select(g => g.First()).Select(f => For(f, layers, files))
+        return [.. findings.Where(f => f.Code != FindingCodes.LayerUnneeded).GroupBy(f => (f.Subject, f.Code)).Select(g => g.First()).Select(f => For(f, layers, files))
             .GroupBy(a => (a.Finding.Subject, a.Text)).Select(g => g.First())];
     }
 
@@ -81,24 +81,26 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         var layer = layers.Find(l => l.Location == finding.Subject);
         switch (finding.Code)
         {
-            case "StablePathWrong":
+            case FindingCodes.StablePathWrong:
                 var volume = Catalog.Volumes.FindByName(finding.Subject)!;
-                return new Action(finding, PlanAction.Mend, $"let the stable path of volume '{volume.Name}' lead to its head", () => Storage.Publish(volume.Name, Catalog.Layers.Get(volume.HeadId).File));
-            case "FileUnknown":
+                return new Action(finding, PlanAction.Publish, $"let the stable path of volume '{volume.Name}' lead to its head", () => Storage.Publish(volume.Name, Catalog.Layers.Get(volume.HeadId).File));
+            case FindingCodes.LinkLeft:
+                return new Action(finding, PlanAction.Publish, $"delete '{finding.Subject}', which a killed process left beside a stable path", () => Storage.Delete([finding.Subject], isDurable: false));
+            case FindingCodes.FileUnknown:
                 return new Action(finding, PlanAction.Quarantine, $"take '{finding.Subject}' into quarantine", () => Storage.Quarantine(finding.Subject));
-            case "LayerMissing" or "LayerExchanged" or "LayerUnreadable" when layer is not null && Elsewhere(layer, files) is { } found:
+            case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, files) is { } found:
                 return new Action(finding, PlanAction.Mend, $"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () =>
                 {
                     Storage.PutBack(found.Location, layer.File);
                     LayerFiles.Refreeze(Context, layer);
                 });
-            case "LayerDamaged" or "LayerLeaks" when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
+            case FindingCodes.LayerDamaged or FindingCodes.LayerLeaks when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
                 return new Action(finding, PlanAction.Mend, $"repair '{finding.Subject}': {repair}", () =>
                 {
                     Storage.Repair(layer.File);
                     LayerFiles.Refreeze(Context, layer);
                 });
-            case "LayerBaseWrong" or "LayerWithoutIdentity" when layer is not null && CanRename(layer, layers, files):
+            case FindingCodes.LayerBaseWrong or FindingCodes.LayerWithoutIdentity when layer is not null && CanRename(layer, layers, files):
                 return new Action(finding, PlanAction.Mend, $"let '{finding.Subject}' name its base and itself as the catalog does", () =>
                 {
                     Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value)));

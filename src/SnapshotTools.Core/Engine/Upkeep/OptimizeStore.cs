@@ -1,28 +1,36 @@
+using System.Globalization;
 using SnapshotTools.Core.Catalog;
 
 namespace SnapshotTools.Core.Engine.Upkeep;
 
-/// <summary>Merges and deletes all layers that nothing needs, mends stable paths and clears away what was left of them, and forgets operations that ended long ago.</summary>
+/// <summary>Merges and deletes all layers that nothing needs, mends stable paths and deletes links that were left beside them, and forgets operations that ended long ago.</summary>
 internal sealed class OptimizeStore(EngineContext context) : Command<long>(context)
 {
     private static readonly TimeSpan OperationsAreKept = TimeSpan.FromDays(30);
 
     private readonly Collecting _collecting = new(context);
+    private readonly StablePaths _paths = new(context);
     private List<long> _volumes = [];
+    private List<VolumeRow> _astray = [];
+    private IReadOnlyList<string> _leftLinks = [];
 
     protected override IReadOnlyCollection<LockKey> Locks() => [.. Catalog.Layers.VolumesWithUnneededLayers().Select(LockKey.Volume)];
 
     protected override OperationPlan Plan()
     {
         _volumes = Catalog.Layers.VolumesWithUnneededLayers();
-        var steps = _volumes.SelectMany(id => _collecting.Describe(Catalog.Volumes.Get(id).Name, LayerCollector.Plan(Catalog.Layers.ForCollector(id)))).ToList();
+        _astray = _paths.Wrong();
+        _leftLinks = Storage.LeftLinks();
+        var collected = _volumes.SelectMany(id => _collecting.Describe(Catalog.Volumes.Get(id).Name, LayerCollector.Plan(Catalog.Layers.ForCollector(id)))).ToList();
+        var steps = collected.Concat(_astray.Select(v => new PlanStep(PlanAction.Publish, v.Name, $"let the stable path of volume '{v.Name}' lead to its head")))
+            .Concat(_leftLinks.Select(l => new PlanStep(PlanAction.Publish, l, $"delete '{l}', which a killed process left beside a stable path"))).ToList();
         return new OperationPlan
         {
             Kind = OperationKind.Collect,
             Target = Context.Store,
-            Summary = steps.Count == 0 ? "No layer is to be merged or deleted." : $"Merge or delete {steps.Count} layers that nothing needs.",
+            Summary = string.Create(CultureInfo.InvariantCulture, $"{(collected.Count == 0 ? "No layer is to be merged or deleted." : $"Merge or delete {collected.Count} layers that nothing needs.")}{(steps.Count > collected.Count ? $" Mend {steps.Count - collected.Count} links of stable paths." : "")}"),
             Steps = steps,
-            SpaceNeeded = steps.Count == 0 ? 0 : steps.Max(s => s.BytesCopied),
+            SpaceNeeded = collected.Count == 0 ? 0 : collected.Max(s => s.BytesCopied),
         };
     }
 
@@ -33,14 +41,8 @@ internal sealed class OptimizeStore(EngineContext context) : Command<long>(conte
         try
         {
             _collecting.Run(_volumes, run);
-            foreach (var volume in Catalog.Volumes.All())
-            {
-                var head = Catalog.Layers.Get(volume.HeadId).File;
-                if (Storage.IsPublished(volume.Name, head)) continue;
-                using var mine = Context.Locks.TryAcquire(LockKey.Volume(volume.Id));
-                if (mine is not null || _volumes.Contains(volume.Id)) Storage.Publish(volume.Name, head);
-            }
-            Storage.TidyPublished();    // whoever used a volume after the kill has published it, and nothing tells of the link any more
+            foreach (var volume in _astray) _paths.Mend(volume.Id, isLocked: _volumes.Contains(volume.Id));
+            Storage.Delete(_leftLinks, isDurable: false);
             run.Commit(() => Catalog.Operations.Forget(DateTimeOffset.UtcNow - OperationsAreKept));
         }
         catch (Exception error)

@@ -27,8 +27,10 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         foreach (long volumeId in context.Catalog.Layers.VolumesWithUnneededLayers()) Collect(volumeId);
         bool isNewBoot = context.Catalog.GetBootId() != bootId;
         var unpublished = context.Catalog.Layers.Unpublished();
-        foreach (long volumeId in isNewBoot ? context.Catalog.Volumes.All().ConvertAll(v => v.Id) : unpublished) Publish(volumeId);
-        if (isNewBoot || unpublished.Count > 0) context.Storage.TidyPublished();
+        var paths = new StablePaths(context);
+        foreach (long volumeId in isNewBoot ? context.Catalog.Volumes.All().ConvertAll(v => v.Id) : unpublished)
+            if (paths.Mend(volumeId) is { } name) log?.Invoke($"The stable path of volume '{name}' leads to its head again.");
+        if (isNewBoot || unpublished.Count > 0) context.Storage.Delete(context.Storage.LeftLinks(), isDurable: false);
         if (context.Catalog.Layers.Garbage() is { Count: > 0 } garbage)
         {
             new Collecting(context).DeleteGarbage();
@@ -113,21 +115,5 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         if (plan.Deletes.Count > 0) context.Database.Write(() => new Collecting(context).DropDeleted(plan));
         if (plan.Merges.Count > 0)
             log?.Invoke($"Volume '{context.Catalog.Volumes.Get(volumeId).Name}' has {plan.Merges.Count} layers that nothing needs any more. Run Optimize-SnapshotStore to merge them.");
-    }
-
-    private void Publish(long volumeId)
-    {
-        using var mine = context.Locks.TryAcquire(LockKey.Volume(volumeId));
-        if (mine is null) return;   // the operation on it publishes it
-        if (context.Catalog.Volumes.Find(volumeId) is { } volume)   // it may have been removed meanwhile
-        {
-            var head = context.Catalog.Layers.Get(volume.HeadId).File;
-            if (!context.Storage.IsPublished(volume.Name, head))
-            {
-                context.Storage.Publish(volume.Name, head);
-                log?.Invoke($"The stable path of volume '{volume.Name}' leads to its head again.");
-            }
-        }
-        context.Database.Write(() => context.Catalog.Layers.SetPublished(volumeId), durable: false);
     }
 }
