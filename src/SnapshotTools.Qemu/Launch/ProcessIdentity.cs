@@ -17,7 +17,7 @@ public sealed partial record ProcessIdentity(int Id, long StartedAt, string Boot
     private const int PidFdOpen = 434;
     private const int PidFdSendSignal = 424;
 
-    /// <summary>The identity of a process, or null when there is none with this id, or it is a zombie.</summary>
+    /// <summary>The identity of a process, or null when there is none with this id, or nothing is left of it but a zombie.</summary>
     public static ProcessIdentity? Of(int id)
     {
         if (id <= 0) return null;
@@ -82,9 +82,10 @@ public sealed partial record ProcessIdentity(int Id, long StartedAt, string Boot
         {
             return null;
         }
-        // proc(5): the name in parentheses may hold anything, so count from its end: state is field 3, starttime field 22.
+        // proc(5): the name in parentheses may hold anything, so count from its end: state is field 3, num_threads field 20, starttime field 22.
         string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-        if (fields[0] is "Z" or "X") return null;
+        // One that was killed is a zombie as soon as its first thread has ended; the others hold its files, and their locks, a moment longer.
+        if (fields[0] == "X" || (fields[0] == "Z" && fields[17] == "1")) return null;
         return new ProcessIdentity(id, long.Parse(fields[19], CultureInfo.InvariantCulture), BootId.Value);
     }
 

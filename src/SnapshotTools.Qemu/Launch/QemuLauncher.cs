@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Text;
 using SnapshotTools.IO;
 using SnapshotTools.Qemu.Machines;
@@ -33,9 +32,12 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
 
         bool kvm = spec.Accelerator == Accelerator.Kvm || (spec.Accelerator == Accelerator.Automatic && QemuProgram.CanUseKvm());
         var arguments = CommandLine.Build(spec, folder, kvm);
+        // Written down before there is a process: whoever is killed in between, the machine is found.
+        var record = new MachineRecord(spec.Id, spec.Name, null!, DateTimeOffset.UtcNow, kvm, [qemu, .. arguments]);
+        folder.Save(record);
         await RunToDaemonAsync(spec, qemu, arguments, folder, kvm, cancellation).ConfigureAwait(false);
-        var process = ReadPid(folder) ?? throw Ended(spec, folder, kvm);
-        folder.Save(new MachineRecord(spec.Id, spec.Name, process, DateTimeOffset.UtcNow, kvm, [qemu, .. arguments]));
+        var process = folder.FindProcess() ?? throw Ended(spec, folder, kvm);
+        folder.Save(record with { Process = process });
         try
         {
             return await QemuMachine.ConnectAsync(folder, spec.Id, cancellation).ConfigureAwait(false);
@@ -134,18 +136,6 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
         lock (words) said = words.ToString().Trim();
         throw new QemuStartException($"Machine '{spec.Name}' cannot be started (QEMU ended with {starter.ExitCode}).{Advice(kvm)}",
             string.Join('\n', new[] { said, folder.LastWords() }.Where(w => w.Length > 0)));
-    }
-
-    private static ProcessIdentity? ReadPid(RunFolder folder)
-    {
-        try
-        {
-            return int.TryParse(File.ReadAllText(folder.PidFile).Trim(), CultureInfo.InvariantCulture, out int id) ? ProcessIdentity.Of(id) : null;
-        }
-        catch (IOException)
-        {
-            return null;
-        }
     }
 
     private static QemuStartException Ended(MachineSpec spec, RunFolder folder, bool kvm, Exception? cause = null) =>

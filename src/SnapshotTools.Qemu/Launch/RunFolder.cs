@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using SnapshotTools.IO;
@@ -80,9 +81,29 @@ public sealed class RunFolder
             using var file = _files.Open(Record, FileOpenMode.Read);
             byte[] json = new byte[Math.Min(file.Length, MaxRecordBytes)];
             int count = file.Read(0, json);
-            return JsonSerializer.Deserialize<MachineRecord>(json.AsSpan(0, count));
+            var record = JsonSerializer.Deserialize<MachineRecord>(json.AsSpan(0, count));
+            // The session that started it has not come to write down its process, and may be dead.
+            return record is not { Process: null } ? record : FindProcess() is { } process ? record with { Process = process } : null;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The process of the machine that answers in this folder, by QEMU's own word: it keeps its pid file locked as long as it lives
+    /// (util/oslib-posix.c, qemu_write_pidfile). Null when there is none, or when it does not answer yet.</summary>
+    internal ProcessIdentity? FindProcess()
+    {
+        if (_files.Stat(PidFile) is not { Length: > 0 and < 32 } || _files.Stat(StatusSocket) is null) return null;
+        try
+        {
+            using var file = _files.Open(PidFile, FileOpenMode.ReadWrite);
+            if (file.TryLock(0, 1, LockKind.Exclusive)) return null;
+            byte[] text = new byte[32];
+            return int.TryParse(Encoding.ASCII.GetString(text, 0, file.Read(0, text)).Trim(), CultureInfo.InvariantCulture, out int id) ? ProcessIdentity.Of(id) : null;
+        }
+        catch (FileNotFoundException)
         {
             return null;
         }

@@ -40,6 +40,29 @@ public class LauncherTests
     }
 
     [GuestFact]
+    public async Task A_machine_whose_session_died_before_it_knew_its_process_is_found()
+    {
+        await using var guest = await new LiveGuest(disks: 1).BootAsync();
+        await guest.Machine.DisposeAsync();
+        string record = Path.Combine(guest.Launcher.FolderOf(guest.Spec.Id).Path, "machine.json");
+        var begun = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(record))!;
+        begun["Process"] = null;
+        File.WriteAllText(record, begun.ToJsonString());
+
+        var other = new QemuLauncher(SnapshotTools.IO.SystemFiles.Instance, runRoot: Path.GetDirectoryName(Path.GetDirectoryName(record)));
+        Assert.Equal(MachineState.Running, await other.QueryStateAsync(guest.Spec.Id));
+        await using (var found = await other.FindAsync(guest.Spec.Id))
+        {
+            Assert.Equal(guest.Machine.Process, found!.Process);
+            await found.TurnOffAsync();
+        }
+        // Its pid file may outlive it, and its id be another's.
+        File.WriteAllText(Path.Combine(Path.GetDirectoryName(record)!, "pid"), $"{Environment.ProcessId}\n");
+        Assert.False(other.IsRunning(guest.Spec.Id));
+        Assert.Equal(MachineState.Gone, await other.QueryStateAsync(guest.Spec.Id));
+    }
+
+    [GuestFact]
     [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     public async Task Files_of_a_machine_are_private()
     {
