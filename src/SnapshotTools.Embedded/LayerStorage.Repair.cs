@@ -35,16 +35,10 @@ internal sealed partial class LayerStorage
         return RelativeTo(to);
     }
 
-    public long EmptyQuarantine()
+    public long DeleteQuarantined(IReadOnlyList<string> locations)
     {
-        if (files.Stat(layout.Quarantine) is null) return 0;
-        long bytes = 0;
-        foreach (var entry in files.List(layout.Quarantine).Where(e => e.Kind != FileKind.Directory).ToList())
-        {
-            bytes += entry.AllocatedBytes;
-            files.Delete(entry.Path);
-        }
-        files.SyncDirectory(layout.Quarantine);
+        long bytes = locations.Sum(l => files.Stat(layout.PathOf(l))?.AllocatedBytes ?? 0);
+        Delete(locations);
         return bytes;
     }
 

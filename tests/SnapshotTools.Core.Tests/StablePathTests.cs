@@ -71,7 +71,40 @@ public sealed class StablePathTests : IDisposable
         }
     }
 
+    /// <param name="isClone">Whether the volume is made as a clone.</param>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_path_of_a_new_volume_is_not_set_back_either(bool isClone)
+    {
+        string? answer = null;
+        var options = new RunOptions { Log = line => { if (line.EndsWith("committed", StringComparison.Ordinal)) answer = TrySnapshot("new"); } };
+
+        if (isClone) _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("a", Name: "new")], Linked = true }).Run(options);
+        else _store.Engine.Volumes.Create(new NewVolumeRequest { Name = "new", SizeBytes = 1 << 20 }).Run(options);
+
+        Assert.Equal("SharedVolumeBusy", answer);
+        _store.AssertClean();
+        Assert.Equal("taken", TrySnapshot("new"));
+        _store.AssertClean();
+    }
+
     public void Dispose() => _store.Dispose();
+
+    /// <summary>What another session is told that takes a snapshot of a volume.</summary>
+    private string TrySnapshot(string volume)
+    {
+        using var other = EmbeddedStore.Open(_store.Directory);
+        try
+        {
+            other.VolumeSnapshots.Create(volume, "meanwhile", null, ensure: false).Run();
+            return "taken";
+        }
+        catch (SnapshotException error)
+        {
+            return error.ErrorId;
+        }
+    }
 
     private string PathOf(string volume) => Path.Combine(Folder, volume + ".qcow2");
 }

@@ -16,6 +16,7 @@ internal sealed class OperationRun : IDisposable
     private readonly CancellationTokenSource _stop;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private Exception? _failure;
+    private IDisposable? _made;
     private bool _ended;
 
     private OperationRun(EngineContext context, OperationRow row, IDisposable alive, RunOptions options)
@@ -111,6 +112,11 @@ internal sealed class OperationRun : IDisposable
         Log("committed");
     }
 
+    /// <summary>Locks volumes that the operation has just made, until it is disposed: nobody is to change one before its stable path
+    /// leads to it. Part of the transaction, before which nobody knows of them.</summary>
+    public void Own(IEnumerable<long> volumeIds) => _made = _context.Locks.Acquire([.. volumeIds.Select(LockKey.Volume)], TimeSpan.Zero,
+        _ => new SnapshotException(ErrorIds.SharedVolumeBusy, ErrorKind.Busy, $"A volume of '{_row.Target}' is still held by an operation that was taken back. Nothing was made. Try again.", _row.Target), null, CancellationToken.None);
+
     /// <summary>Does what follows the commit and can be found out again; what has happened is not undone by its failure.</summary>
     public void Afterwards(Action work)
     {
@@ -142,6 +148,7 @@ internal sealed class OperationRun : IDisposable
         }
         finally
         {
+            _made?.Dispose();
             _alive.Dispose();
             _stop.Dispose();
         }

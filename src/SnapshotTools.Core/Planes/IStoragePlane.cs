@@ -138,8 +138,8 @@ public interface IStoragePlane : IDisposable
     /// <summary>Takes a file out of the way, into quarantine, where nothing reads it and nothing is lost. Gives its new location.</summary>
     string Quarantine(string location);
 
-    /// <summary>Deletes what is in quarantine; gives the bytes that it took.</summary>
-    long EmptyQuarantine();
+    /// <summary>Deletes files in quarantine for good; gives the bytes that they took.</summary>
+    long DeleteQuarantined(IReadOnlyList<string> locations);
 
     /// <summary>Moves a found file to the place of the layer that it is.</summary>
     void PutBack(string location, LayerFile layer);

@@ -92,6 +92,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
                 for (int i = 0; i < frozen.Count; i++) Catalog.Layers.Freeze(frozen[i].Head.Id, facts[i]);
                 heads.Commit();
                 foreach (var entry in _entries) Commit(entry, run.RowId);
+                run.Own(_entries.Select(e => e.VolumeId));
                 commit?.Invoke();
             });
         }

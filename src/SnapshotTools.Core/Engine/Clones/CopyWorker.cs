@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using SnapshotTools.Core.Catalog;
 
@@ -14,7 +15,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
     private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(1);
 
     private readonly Dictionary<long, Task> _running = [];
-    private readonly HashSet<long> _failedHere = [];
+    private readonly ConcurrentDictionary<long, bool> _failedHere = [];
 
     /// <summary>Whether a worker is at it.</summary>
     public static bool IsRunning(EngineContext context)
@@ -73,7 +74,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
     /// <summary>Copies that nobody works on and that did not just fail in this process, in their order.</summary>
     private List<(OperationRow Operation, CopyRow Copy)> Waiting() => context.Database.Read(() => context.Catalog.Copies.All()
         .Select(c => (Operation: context.Catalog.Operations.Get(c.OperationId), Copy: c))
-        .Where(x => x.Operation.State is OperationState.Pending or OperationState.Interrupted && !_running.ContainsKey(x.Operation.Id) && !_failedHere.Contains(x.Operation.Id)).ToList());
+        .Where(x => x.Operation.State is OperationState.Pending or OperationState.Interrupted && !_running.ContainsKey(x.Operation.Id) && !_failedHere.ContainsKey(x.Operation.Id)).ToList());
 
     /// <summary>Whether as many copies of the same call run as it allows.</summary>
     private bool IsCrowded(CopyRow copy) =>
@@ -98,7 +99,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
         catch (Exception error)
         {
             // It is in the catalog; what is not a failure of the copy itself must not be tried again at once for ever.
-            lock (_failedHere) _failedHere.Add(operation.Id);
+            _failedHere[operation.Id] = true;
             options.Log?.Invoke($"{operation.Kind} {operation.Target}: {error.Message}");
         }
         finally

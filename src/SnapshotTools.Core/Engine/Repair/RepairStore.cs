@@ -130,20 +130,23 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
 /// <summary>Deletes what repairs took into quarantine.</summary>
 internal sealed class EmptyQuarantine(EngineContext context) : Command<long>(context)
 {
+    private List<FoundLayer> _files = [];
+
     protected override IReadOnlyCollection<LockKey> Locks() => [];
 
     protected override OperationPlan Plan()
     {
-        var files = Storage.Survey([]).Where(f => f.Location.StartsWith("quarantine/", StringComparison.Ordinal)).ToList();
+        _files = [.. Storage.Survey([]).Where(f => f.Location.StartsWith("quarantine/", StringComparison.Ordinal))];
         return new OperationPlan
         {
             Kind = OperationKind.Repair,
             Target = Context.Store,
-            Summary = string.Create(CultureInfo.InvariantCulture, $"Delete the {files.Count} files in the quarantine of store '{Context.Store}'."),
-            Steps = [.. files.Select(f => new PlanStep(PlanAction.DeleteFile, f.Location, $"delete '{f.Location}'"))],
-            Lost = [.. files.Select(f => $"'{f.Location}'{(f.Identity is { } i ? $", once a layer of volume '{i.VolumeName}'" : "")}")],
+            Summary = string.Create(CultureInfo.InvariantCulture, $"Delete the {_files.Count} files in the quarantine of store '{Context.Store}'."),
+            Steps = [.. _files.Select(f => new PlanStep(PlanAction.DeleteFile, f.Location, $"delete '{f.Location}'"))],
+            Lost = [.. _files.Select(f => $"'{f.Location}'{(f.Identity is { } i ? $", once a layer of volume '{i.VolumeName}'" : "")}")],
         };
     }
 
-    protected override long Execute(OperationPlan plan, RunOptions options) => Storage.EmptyQuarantine();
+    // What another repair has taken there since was not in the plan, and stays.
+    protected override long Execute(OperationPlan plan, RunOptions options) => Storage.DeleteQuarantined(_files.ConvertAll(f => f.Location));
 }

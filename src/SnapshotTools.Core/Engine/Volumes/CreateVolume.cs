@@ -65,6 +65,7 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
                 Catalog.Volumes.SetHead(id, Catalog.Layers.InsertHead(id, parentId, file, _size), _size);
                 Catalog.Layers.ForgetGarbage([Storage.PublishedLocation(_name)]);   // of a volume that had the name before
                 Catalog.Layers.SetUnpublished(id);
+                run.Own([id]);
             });
         }
         catch (Exception error)
