@@ -35,6 +35,9 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
 
     public void Resume() => QemuCalls.Run(() => machine.ResumeAsync());
 
+    public IStandstill PrepareStandstill(CancellationToken cancellation) =>
+        new Standstill(machine, QemuCalls.Run(() => GuestGuard.TryStartAsync(machine, cancellation)).Guard);
+
     public IStandingMachine Suspend(string memoryFile, CancellationToken cancellation) => QemuCalls.Run(() => StandingMachine.SaveAsync(machine, files, memoryFile, cancellation));
 
     public bool GoOnAfterSuspend() => QemuCalls.Run(() => StandingMachine.GoOnAsync(machine));

@@ -43,6 +43,32 @@ public class RuleTests
     }
 
     [Fact]
+    public void What_belongs_to_the_memory_of_a_suspended_VM_stays_as_it_is()
+    {
+        using var store = new TestStore();
+        var vm = store.NewVm("web01", "os", "data");
+        store.NewVolume("spare");
+        store.Engine.VolumeSnapshots.Create("data", "kept", null, ensure: false).Run();
+        string image = store.File("image.raw");
+        File.WriteAllBytes(image, new byte[1 << 20]);
+        var machines = store.Engine.Context.Catalog.Machines;
+        machines.SetMemory(machines.FindById(vm.Id)!.Id, "memory/of-then");
+        Assert.Equal(VmState.Suspended, store.Engine.Machines.Get("web01").State);
+
+        Fails(ErrorIds.VmNotStopped, () => store.Engine.Machines.Attach("web01", new AttachRequest("spare")));
+        Fails(ErrorIds.VmNotStopped, () => store.Engine.Machines.Detach("web01", "data"));
+        Fails(ErrorIds.VmNotStopped, () => store.Engine.Machines.Set("web01", new VmChanges { ProcessorCount = 2 }));
+        Fails(ErrorIds.VmNotStopped, () => store.Engine.Volumes.Resize("os", 2 << 20, allowShrink: false));
+        Fails(ErrorIds.VmNotStopped, () => store.Engine.Volumes.Resize("os", 512 << 10, allowShrink: true));
+        Fails(ErrorIds.VolumeInUse, () => store.Engine.Volumes.Overwrite("data", new ImageSource(image, ImageFileFormat.Raw, [])));
+        Fails(ErrorIds.VolumeInUse, () => store.Engine.VolumeSnapshots.Restore("data", "kept", keepBackup: false));
+
+        store.Snapshot("web01", "of the disks");   // which changes nothing of what they hold
+        Assert.Equal(VmState.Suspended, store.Engine.Machines.Get("web01").State);
+        store.AssertClean();
+    }
+
+    [Fact]
     public void A_volume_in_a_snapshot_stays_attached_and_keeps_its_size()
     {
         using var store = new TestStore();

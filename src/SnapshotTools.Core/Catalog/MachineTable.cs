@@ -8,6 +8,8 @@ internal sealed class MachineTable(Database database)
 
     public VmRow? FindByName(string name) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.name = ?1", VmRow.Read, name);
 
+    public VmRow? Find(long id) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.id = ?1", VmRow.Read, id);
+
     public VmRow? FindById(Guid uid) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.uid = ?1", VmRow.Read, uid);
 
     public List<VmRow> All() => database.Query($"SELECT {VmRow.Columns} FROM vm m ORDER BY m.name", VmRow.Read);

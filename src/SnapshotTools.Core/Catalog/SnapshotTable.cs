@@ -11,6 +11,10 @@ internal sealed class SnapshotTable(Database database)
     public VmSnapshotRow? FindByName(long vmId, string name) =>
         database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 AND s.name = ?2", VmSnapshotRow.Read, vmId, name);
 
+    /// <summary>The snapshot of a VM that a memory file belongs to.</summary>
+    public VmSnapshotRow? FindByMemory(long vmId, string location) =>
+        database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 AND s.memory = ?2", VmSnapshotRow.Read, vmId, location);
+
     public List<VmSnapshotRow> OfVm(long vmId) =>
         database.Query($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.vm_id = ?1 ORDER BY s.id", VmSnapshotRow.Read, vmId);
 

@@ -80,6 +80,7 @@ internal abstract class Command<TResult>(EngineContext context)
             try
             {
                 if (Catalog.Operations.Running().Count > 0) new Upkeep.Settling(Context, options.Log).TakeBackOn(keys, options.Cancellation);
+                foreach (var key in keys.Where(k => k.Kind == LockKey.Kinds.Vm)) Power.InterruptedStart.Settle(Context, key.Id);
                 plan = PlanAndKeys();
                 if (_keys.All(keys.Contains)) return held;
             }

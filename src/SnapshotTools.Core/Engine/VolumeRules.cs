@@ -13,13 +13,17 @@ internal static class VolumeRules
     }
 
     /// <summary>Refuses to change what a volume holds under a VM that runs, or that is suspended with a memory that belongs to it.</summary>
-    public static void RequireNotInUse(EngineContext context, VolumeRow volume, string verb)
+    /// <param name="context">The store.</param>
+    /// <param name="volume">The volume.</param>
+    /// <param name="verb">What is refused.</param>
+    /// <param name="mayRun">Whether it can be done under a VM that runs.</param>
+    public static void RequireNotInUse(EngineContext context, VolumeRow volume, string verb, bool mayRun = false)
     {
         foreach (var attachment in context.Catalog.Machines.AllAttachmentsOf(volume.Id))
         {
             var vm = context.Catalog.Machines.Get(attachment.VmId);
             var state = context.StateOf(vm);
-            if (state is not (VmState.Running or VmState.Paused or VmState.Suspended)) continue;
+            if (state is not (VmState.Running or VmState.Paused or VmState.Suspended) || (mayRun && state != VmState.Suspended)) continue;
             string why = state == VmState.Suspended ? "which is suspended with a memory that belongs to what the volume holds" : "which is running";
             throw new SnapshotException(attachment.Boot ? ErrorIds.VmNotStopped : ErrorIds.VolumeInUse, ErrorKind.Conflict,
                 $"Volume '{volume.Name}' is {(attachment.Boot ? "the boot volume" : "in use")} of VM '{vm.Name}', {why}, and cannot be {verb}. Stop it first: Stop-VmInstance {vm.Name}{(state == VmState.Suspended ? " -TurnOff" : "")}", volume.Name);

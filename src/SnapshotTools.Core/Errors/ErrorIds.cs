@@ -39,6 +39,9 @@ public static class ErrorIds
     /// <summary>Memory can be saved of a running or suspended VM only, and by a compute plane that can.</summary>
     public const string MemoryNotAvailable = nameof(MemoryNotAvailable);
 
+    /// <summary>The disks of a suspended VM were written to since its memory was saved, so that it cannot go on from that.</summary>
+    public const string MemoryOutdated = nameof(MemoryOutdated);
+
     /// <summary>The consistency asked for cannot be had.</summary>
     public const string ConsistencyNotAvailable = nameof(ConsistencyNotAvailable);
 

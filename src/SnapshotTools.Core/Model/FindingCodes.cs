@@ -3,6 +3,9 @@ namespace SnapshotTools.Core;
 /// <summary>The stable codes of what a test of a store finds. One kind of finding has one code; scripts may rely on them.</summary>
 public static class FindingCodes
 {
+    /// <summary>The catalog is missing or cannot be opened. Only a repair, which makes it anew, tells of it.</summary>
+    public const string CatalogLost = nameof(CatalogLost);
+
     /// <summary>The catalog's file is damaged.</summary>
     public const string CatalogDamaged = nameof(CatalogDamaged);
 

@@ -78,6 +78,13 @@ public sealed record ChainFile(string Path, LayerFormat Format);
 /// <param name="Warn">Is told what its user should know although the machine starts.</param>
 public sealed record StartOptions(string? MemoryFile = null, bool Paused = false, Action<string>? Warn = null);
 
+/// <summary>A moment in which a guest stands. Disposing it lets the guest go on, and so does a watchdog when this process dies.</summary>
+public interface IStandstill : IDisposable
+{
+    /// <summary>Lets the processors stand.</summary>
+    void Begin();
+}
+
 /// <summary>A machine that runs. Disposing it lets go of it; it runs on.</summary>
 public interface IRunningMachine : IDisposable
 {
@@ -95,6 +102,9 @@ public interface IRunningMachine : IDisposable
 
     /// <summary>Lets them go on.</summary>
     void Resume();
+
+    /// <summary>Prepares to let the guest stand for a moment.</summary>
+    IStandstill PrepareStandstill(CancellationToken cancellation);
 
     /// <summary>Saves the memory of a machine that is to end: its guest stands from then on, at that very instant of its disks.</summary>
     /// <param name="memoryFile">A new file for the memory, complete and durable on return.</param>

@@ -25,6 +25,7 @@ public static class MemoryRestore
         try
         {
             await machine.Monitor.ExecuteAsync("migrate-incoming", new() { ["uri"] = address }, cancellation).ConfigureAwait(false);
+            LiveSteps.Reached("the memory is being loaded");
             var loading = migration.WaitForCompletionAsync(watch, () => Volatile.Read(ref given), gone.Token);
             // A stream that ends before its first byte is one that QEMU waits for for ever.
             if (await Task.WhenAny(feeding, loading).ConfigureAwait(false) == feeding && feeding.IsFaulted) await feeding.ConfigureAwait(false);

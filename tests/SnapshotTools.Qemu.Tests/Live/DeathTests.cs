@@ -14,6 +14,8 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
 {
     private readonly LiveStore _store = new();
 
+    private Launch.QemuLauncher Launcher => new(SnapshotTools.IO.SystemFiles.Instance, runRoot: _store.RunRoot);
+
     public void Dispose()
     {
         LiveSteps.Observer = null;
@@ -59,8 +61,7 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         {
             using var shell = await _store.StartAndWorkAsync("web01", memoryMiB: 8);
             long record = await LiveStore.RecordAsync(shell);
-            var launcher = new Launch.QemuLauncher(SnapshotTools.IO.SystemFiles.Instance, runRoot: _store.RunRoot);
-            var qemu = launcher.FolderOf(_store.Engine.Machines.Get("web01").Id).Load()!.Process;
+            var qemu = QemuOf("web01");
             void Look(string line)
             {
                 if (line.Contains(step, StringComparison.Ordinal)) qemu.Kill();
@@ -110,6 +111,70 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
         Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
     }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task A_session_killed_at_any_step_of_a_start_from_memory_leaves_a_vm_whose_memory_fits_its_disks()
+    {
+        _store.AddVm("web01", memoryMiB: 128);
+        using (var first = await _store.StartAndWorkAsync("web01", memoryMiB: 8))
+            _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run();
+        foreach (var (step, expected) in new[] { ("the memory is being loaded", VmState.Suspended), ("stands with its memory", VmState.Suspended), ("goes on from its memory", VmState.Running) })
+        {
+            _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "memory", StopVm = true }).Run();
+            Assert.Equal(VmState.Suspended, _store.Engine.Machines.Get("web01").State);
+            Assert.Equal(137, RunSession("start", "memory", step));
+            Assert.Equal(expected, _store.Reopen().Machines.Get("web01").State);
+            output.WriteLine($"start: killed at '{step}'; {expected}");
+            if (expected == VmState.Suspended) Assert.Equal(VmState.Running, _store.Engine.Machines.Start("web01").Run().State);
+            using (var shell = await _store.ConnectAsync("web01")) await LiveStore.WaitForWorkAsync(shell);
+            var qemu = QemuOf("web01");
+            qemu.Kill();
+            Assert.True(await qemu.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+            Assert.Equal(VmState.Stopped, _store.Engine.Machines.Get("web01").State);   // Suspended would set the old memory over newer disks
+        }
+        Assert.Single(Directory.GetFiles(Path.Combine(_store.Store, "memory")));
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+    }
+
+    [GuestFact]
+    public async Task A_machine_that_somebody_let_go_on_past_us_has_left_its_memory_behind()
+    {
+        _store.AddVm("web01", memoryMiB: 96);
+        (await _store.StartAndWorkAsync("web01", memoryMiB: 8)).Dispose();
+        _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run();
+        _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "memory", StopVm = true }).Run();
+        Assert.Equal(137, RunSession("start", "memory", "stands with its memory"));
+        await using (var machine = await Launcher.FindAsync(_store.Engine.Machines.Get("web01").Id)) await machine!.ResumeAsync();
+
+        Assert.Equal(VmState.Paused, _store.Engine.Machines.Suspend("web01").Run().State);
+        Assert.Equal(VmState.Running, _store.Engine.Machines.Resume("web01").Run().State);
+        _store.TurnOff("web01");
+        Assert.Equal(VmState.Stopped, _store.Engine.Machines.Get("web01").State);
+    }
+
+    [GuestFact]
+    public async Task A_session_killed_while_several_guests_stand_for_a_clone_leaves_none_of_them_standing()
+    {
+        string[] vms = ["web01", "web02"];
+        var shells = new List<GuestShell>();
+        foreach (string vm in vms)
+        {
+            _store.AddVm(vm, disks: 1, memoryMiB: 96);
+            shells.Add(await _store.StartAndWorkAsync(vm, memoryMiB: 8));
+        }
+        foreach (string step in new[] { "2 guests stand", "all disks write to the new heads" })
+        {
+            Assert.Equal(137, RunSession("clone", "web02", step));
+            foreach (var shell in shells) await LiveStore.WaitForWorkAsync(shell);
+            _store.Reopen();
+            Assert.Equal(["web01-0", "web02-0"], _store.Engine.Volumes.Find().Select(v => v.Name).Order());
+        }
+        foreach (var shell in shells) shell.Dispose();
+        foreach (string vm in vms) _store.TurnOff(vm);
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+    }
+
+    private Launch.ProcessIdentity QemuOf(string vm) => Launcher.FolderOf(_store.Engine.Machines.Get(vm).Id).Load()!.Process;
 
     private int RunSession(string what, string snapshot, string step)
     {

@@ -92,6 +92,29 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
     }
 
+    [GuestFact("qemu-io")]
+    public async Task A_memory_is_not_set_over_disks_that_something_else_has_written_to()
+    {
+        PrepareVm();
+        _engine.Machines.Start("web01").Run();
+        using (var shell = await ConnectAsync()) await StartWorkAsync(shell);
+        _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "check", Memory = true }).Run();
+        _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true }).Run();
+        _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "of the disks" }).Run();   // another empty layer between
+        var volume = _engine.Machines.Get("web01").Volumes[0].Volume;
+        Tool.Run("qemu-io", ["-f", "qcow2", "-c", "write 40M 64k", _engine.Volumes.Get(volume).Path]);
+
+        var error = Assert.Throws<SnapshotException>(() => _engine.Machines.Start("web01").Run());
+
+        Assert.Equal(ErrorIds.MemoryOutdated, error.ErrorId);
+        Assert.Contains($"'{volume}'", error.Message, StringComparison.Ordinal);
+        Assert.Equal(VmState.Suspended, _engine.Machines.Get("web01").State);
+        _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check" }).Run();
+        Assert.Equal(VmState.Running, _engine.Machines.Start("web01").Run().State);
+        using (var shell = await ConnectAsync()) await WaitForWorkAsync(shell);
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+    }
+
     [GuestFact]
     public async Task The_backup_of_a_running_vm_has_its_memory_and_goes_on_where_it_was()
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Power;
 
@@ -37,29 +38,42 @@ internal sealed class SourceMachines : IDisposable
     {
         if (_byVolume.Count == 0) return;
         var prepared = new List<ILiveSwitch>();
-        var standing = new List<IRunningMachine>();
+        var standing = new List<IStandstill>();
         try
         {
             foreach (var group in heads.ForMachine().Where(h => _byHead.ContainsKey(h.PresentHead)).GroupBy(h => _byHead[h.PresentHead]))
                 prepared.Add(group.Key.PrepareSwitch([.. group], run.Cancellation));
+            if (_byVm.Count > 1)
+                foreach (var machine in _byVm.Values.Where(m => m.State == VmState.Running)) standing.Add(machine.PrepareStandstill(run.Cancellation));
             run.Log("the hypervisor has opened the new heads");
             long begun = Stopwatch.GetTimestamp();
-            if (_byVm.Count > 1)
-            {
-                foreach (var machine in _byVm.Values.Where(m => m.State == VmState.Running))
-                {
-                    standing.Add(machine);
-                    machine.Pause();
-                }
-            }
+            foreach (var one in standing) one.Begin();
+            if (standing.Count > 0) run.Log($"{standing.Count} guests stand");
             foreach (var one in prepared) one.Switch(null, null, run.Cancellation);
             run.Log($"all disks write to the new heads, after {Stopwatch.GetElapsedTime(begun).TotalMilliseconds:0.0} ms");
         }
         finally
         {
-            foreach (var machine in standing) machine.Resume();
-            foreach (var one in prepared) one.Dispose();
+            DisposeAll([.. standing, .. prepared]);
         }
+    }
+
+    /// <summary>Every guest is set going, whatever became of the one before.</summary>
+    private static void DisposeAll(IReadOnlyList<IDisposable> things)
+    {
+        Exception? first = null;
+        foreach (var one in things)
+        {
+            try
+            {
+                one.Dispose();
+            }
+            catch (Exception error) when (error is SnapshotException or IOException)
+            {
+                first ??= error;
+            }
+        }
+        if (first is not null) ExceptionDispatchInfo.Throw(first);
     }
 
     /// <inheritdoc/>

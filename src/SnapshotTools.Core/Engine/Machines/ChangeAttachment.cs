@@ -15,7 +15,7 @@ internal sealed class AttachVolume(EngineContext context, string vmName, AttachR
     {
         _vm = Context.ResolveVm(vmName);
         VmRules.RequireNoError(_vm);
-        Context.RequireStopped(_vm, "attaching a volume");
+        Context.RequireOff(_vm, "attaching a volume");
         var present = Catalog.Machines.Attachments(_vm.Id);
         _attachment = Attachment.Resolve(Context, _vm.Name, [request], present.Count == 0 ? 0 : present.Max(a => a.Position) + 1, isFirst: present.Count == 0)[0];
         return new OperationPlan
@@ -46,7 +46,7 @@ internal sealed class DetachVolume(EngineContext context, string vmName, string 
     {
         _vm = Context.ResolveVm(vmName);
         VmRules.RequireNoError(_vm);
-        Context.RequireStopped(_vm, "detaching a volume");
+        Context.RequireOff(_vm, "detaching a volume");
         _volume = Context.ResolveVolume(volumeName);
         var present = Catalog.Machines.Attachments(_vm.Id);
         if (!present.Exists(a => a.VolumeId == _volume.Id))

@@ -15,7 +15,7 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
     {
         _vm = Context.ResolveVm(vmName);
         VmRules.RequireNoError(_vm);
-        if (changes with { Description = null } != new VmChanges()) RequireNoMemory();
+        if (changes with { Description = null } != new VmChanges()) Context.RequireOff(_vm, "changing it");
         var present = Context.ConfigurationOf(_vm);
         _configuration = present with
         {
@@ -46,15 +46,6 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
     {
         Context.Database.Write(() => Catalog.Machines.SetConfiguration(_vm.Id, _configuration));
         return Context.ToModel(Catalog.Machines.Get(_vm.Id));
-    }
-
-    /// <summary>What is in memory is of the machine as it is.</summary>
-    private void RequireNoMemory()
-    {
-        Context.RequireStopped(_vm, "changing it");
-        if (_vm.SuspendedMemory is not null)
-            throw new SnapshotException(ErrorIds.VmNotStopped, ErrorKind.Conflict,
-                $"VM '{_vm.Name}' is suspended; its memory fits only the machine as it is. Forget the memory first: Stop-VmInstance {_vm.Name} -TurnOff", _vm.Name);
     }
 
     private static string? Text(string? change, string? present) => change is null ? present : change.Length == 0 ? null : change;

@@ -6,7 +6,7 @@ namespace SnapshotTools.Core.Engine.Power;
 internal static class PoweredMachines
 {
     /// <summary>The running machine of a VM, or null.</summary>
-    public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute ? null
+    public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute || InterruptedStart.IsLeft(context, vm) ? null
         : (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid);
 
     /// <summary>Says of which VM a failure is that its machine reports: the machine knows no name.</summary>
@@ -65,7 +65,8 @@ internal static class PoweredMachines
     {
         if (vm.FailedRestore is not null) return VmState.Error;
         if (context.Compute is { } compute && context.Catalog.Machines.Connected(vm.Id) is { } connected && compute.StateOf(connected) is var there and not VmState.Stopped) return there;
-        return context.Compute?.StateOf(vm.Uid) is { } state and not VmState.Stopped ? state : vm.SuspendedMemory is null ? VmState.Stopped : VmState.Suspended;
+        var state = context.Compute?.StateOf(vm.Uid) ?? VmState.Stopped;
+        return vm.SuspendedMemory is not null && state != VmState.Running ? VmState.Suspended : state;   // one that stands is an interrupted start
     }
 
     /// <summary>A sentence with what the hypervisor said before it ended by itself; empty when it did not.</summary>
@@ -89,6 +90,15 @@ internal static class PoweredMachines
     {
         if (context.StateOf(vm) is VmState.Running or VmState.Paused)
             throw new SnapshotException(ErrorIds.VmNotStopped, ErrorKind.Conflict, $"VM '{vm.Name}' is running; {what} needs it stopped. Stop it first: Stop-VmInstance {vm.Name}", vm.Name);
+    }
+
+    /// <summary>Refuses to change a machine that runs, or is to go on from a memory: that is of the machine as it is.</summary>
+    public static void RequireOff(this EngineContext context, VmRow vm, string what)
+    {
+        context.RequireStopped(vm, what);
+        if (vm.SuspendedMemory is not null)
+            throw new SnapshotException(ErrorIds.VmNotStopped, ErrorKind.Conflict,
+                $"VM '{vm.Name}' is suspended; {what} does not go with its memory, which fits only the machine as it is. Forget the memory first: Stop-VmInstance {vm.Name} -TurnOff", vm.Name);
     }
 
     private static IReadOnlyList<ChainFile> ChainOf(EngineContext context, Guid volumeId)

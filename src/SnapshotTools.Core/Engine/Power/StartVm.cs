@@ -49,18 +49,49 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         if (context.Compute?.LastWords(vm.Uid) is { } words) options.Warn?.Invoke($"VM '{vm.Name}' had ended by itself before; the hypervisor's last words were: '{words}'.");
         // The machine may have died in a merge of its layers.
         foreach (var attachment in context.Catalog.Machines.Attachments(vm.Id)) LiveMerging.Settle(context, attachment.VolumeId);
+        SuspendedDisks.RequireUntouched(context, vm);
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
-        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused, options.Warn), options.Cancellation);
+        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused || memory is not null, options.Warn), options.Cancellation);
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
-        options.Log?.Invoke($"VM '{vm.Name}' {(memory is null ? "was started" : "goes on from its memory")}");
-        // The memory was of that one moment; from now on the disks move on without it.
-        if (memory is not null) ForgetMemory(context, vm);
+        if (memory is null) options.Log?.Invoke($"VM '{vm.Name}' was started");
+        else GoOn(context, vm, machine, paused, options);
+    }
+
+    /// <summary>
+    /// Lets a machine go on that stands with the memory that it was started from. That memory is of this one moment: it is forgotten before the
+    /// guest's first instruction, or a later start could set it over disks that have moved on.
+    /// </summary>
+    private static void GoOn(EngineContext context, VmRow vm, IRunningMachine machine, bool paused, RunOptions options)
+    {
+        options.Log?.Invoke($"VM '{vm.Name}' stands with its memory");
+        context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+        try
+        {
+            if (!paused) machine.Resume();
+        }
+        catch when (machine.State == VmState.Stopped && context.Files.Stat(context.Storage.PathOf(vm.SuspendedMemory!)) is not null)
+        {
+            // It ended without a step, so that its memory is still the one of these disks.
+            context.Database.Write(() =>
+            {
+                context.Catalog.Machines.SetMemory(vm.Id, vm.SuspendedMemory);
+                context.Catalog.Layers.ForgetGarbage([vm.SuspendedMemory!]);
+            });
+            throw;
+        }
+        options.Log?.Invoke($"VM '{vm.Name}' goes on from its memory");
+        DeleteMemory(context);
     }
 
     /// <summary>Forgets the memory that a VM was suspended with, and deletes it unless a snapshot needs it.</summary>
     public static void ForgetMemory(EngineContext context, VmRow vm)
     {
         context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+        DeleteMemory(context);
+    }
+
+    private static void DeleteMemory(EngineContext context)
+    {
         try
         {
             new Collecting(context).DeleteGarbage();

@@ -40,7 +40,7 @@ internal static class CatalogReplacement
             files.Rename(made, paths.Catalog);
             files.SyncDirectory(paths.Directory);
             options.Log?.Invoke($"the catalog has {what}");
-            return [new StoreRepair("CatalogLost", paths.Catalog, true, $"The catalog was rebuilt with {what} from {source}.")];
+            return [new StoreRepair(FindingCodes.CatalogLost, paths.Catalog, true, $"The catalog was rebuilt with {what} from {source}.")];
         });
     }
 

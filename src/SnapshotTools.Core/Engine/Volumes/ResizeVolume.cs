@@ -21,6 +21,7 @@ internal sealed class ResizeVolume(EngineContext context, string volumeName, lon
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
         CopyRules.RequireNoCopy(Context, _volume, "resized");
+        VolumeRules.RequireNotInUse(Context, _volume, "resized", mayRun: true);
         _head = Catalog.Layers.Get(_volume.HeadId);
         if (newSize <= 0 || newSize % 512 != 0)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A size of {newSize} bytes cannot be used: it must be a positive multiple of 512.", _volume.Name);

@@ -56,6 +56,7 @@ internal sealed class OverwriteVolume(EngineContext context, string volumeName, 
         _volume = Context.ResolveVolume(volumeName);
         VolumeRules.RequireNoError(Context, _volume);
         CopyRules.RequireNoCopy(Context, _volume, "overwritten");
+        VolumeRules.RequireNotInUse(Context, _volume, "overwritten");
         _head = Catalog.Layers.Get(_volume.HeadId);
         var image = Storage.Inspect(source);
         if (image.VirtualSize != _volume.Size)
