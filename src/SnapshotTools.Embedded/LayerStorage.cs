@@ -88,6 +88,8 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
 
     public string PublishedLocation(string volume) => StoreLayout.LinkLocationOf(volume);
 
+    public bool IsPublishedLocation(string location) => StoreLayout.IsLinkLocation(location);
+
     public bool IsPublished(string volume, LayerFile head) => files.ReadLink(layout.LinkOf(volume)) == StoreLayout.ReferenceTo(head);
 
     public void Resize(LayerFile head, long size)

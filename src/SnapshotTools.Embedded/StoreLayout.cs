@@ -35,6 +35,8 @@ internal sealed class StoreLayout(string directory)
 
     public static string LinkLocationOf(string volume) => $"{VolumesFolder}/{volume}.qcow2";
 
+    public static bool IsLinkLocation(string location) => location.StartsWith(VolumesFolder + "/", StringComparison.Ordinal);
+
     public string LinkOf(string volume) => PathOf(LinkLocationOf(volume));
 
     /// <summary>How a link, or a layer, names another layer: relative, and by way of the store's directory, so that a program

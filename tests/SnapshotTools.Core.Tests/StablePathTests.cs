@@ -1,5 +1,6 @@
 using SnapshotTools.Embedded;
 using SnapshotTools.IO;
+using SnapshotTools.Testing.Files;
 
 namespace SnapshotTools.Core.Tests;
 
@@ -86,6 +87,33 @@ public sealed class StablePathTests : IDisposable
         Assert.Equal("SharedVolumeBusy", answer);
         _store.AssertClean();
         Assert.Equal("taken", TrySnapshot("new"));
+        _store.AssertClean();
+    }
+
+    [Fact]
+    public void The_path_of_a_removed_volume_is_not_deleted_when_another_has_its_name_by_then()
+    {
+        _store.NewVolume("spare");
+        Thread? maker = null;
+        var files = new FaultyFileSystem(SystemFiles.Instance)
+        {
+            Before = (call, _) =>
+            {
+                if (call != FileCall.Delete || maker is not null) return;
+                maker = new Thread(() =>
+                {
+                    using var other = EmbeddedStore.Open(_store.Directory);
+                    other.Volumes.Create(new NewVolumeRequest { Name = "spare", SizeBytes = 1 << 20 }).Run();
+                });
+                maker.Start();
+                maker.Join(TimeSpan.FromMilliseconds(500));
+            },
+        };
+
+        using (var engine = EmbeddedStore.Open(files, _store.Directory)) engine.Volumes.Remove("spare", removeSnapshots: false).Run();
+
+        maker!.Join();
+        Assert.Contains("spare.qcow2", Directory.GetFiles(Folder).Select(Path.GetFileName));
         _store.AssertClean();
     }
 

@@ -86,7 +86,7 @@ internal sealed class Collecting(EngineContext context)
     public void DeleteGarbage()
     {
         Volumes.RemovedVolumes.Sweep(context);
-        var locations = Layers.Garbage();
+        var locations = GarbageFiles();
         if (locations.Count == 0) return;
         context.Storage.Delete(locations);
         context.Database.Write(() => Layers.ForgetGarbage(locations), durable: false);
@@ -105,8 +105,25 @@ internal sealed class Collecting(EngineContext context)
             DeleteGarbage();
             return;
         }
-        context.Storage.Delete(Layers.Garbage().FindAll(context.DeletedInTheMeantime.Add), isDurable: false);
+        context.Storage.Delete(GarbageFiles().FindAll(context.DeletedInTheMeantime.Add), isDurable: false);
         context.GarbageLag.PutOff();
+    }
+
+    /// <summary>
+    /// The files that the catalog has forgotten, none of which comes back. Of stable paths that is not so: a volume that is made meanwhile may have the name of
+    /// one that was removed. They are deleted first, while nobody can commit such a volume.
+    /// </summary>
+    private List<string> GarbageFiles()
+    {
+        var locations = Layers.Garbage();
+        if (!locations.Exists(context.Storage.IsPublishedLocation)) return locations;
+        context.Database.Write(() =>
+        {
+            var links = Layers.Garbage().FindAll(context.Storage.IsPublishedLocation);
+            context.Storage.Delete(links);
+            Layers.ForgetGarbage(links);
+        }, durable: false);
+        return locations.FindAll(l => !context.Storage.IsPublishedLocation(l));
     }
 
     /// <summary>Does what was put off. A failure is no one's concern now: the next opening tries again.</summary>

@@ -54,6 +54,9 @@ public interface IStoragePlane : IDisposable
     /// <summary>The stable path of a volume as a location that <see cref="Delete"/> takes.</summary>
     string PublishedLocation(string volume);
 
+    /// <summary>Whether a location is that of a stable path, of a volume that there is or not.</summary>
+    bool IsPublishedLocation(string location);
+
     /// <summary>Whether the stable path of a volume leads to this layer.</summary>
     bool IsPublished(string volume, LayerFile head);
 

@@ -43,6 +43,9 @@ public sealed class FaultyFileSystem(IFileSystem inner) : IFileSystem
     private FaultKind _kind;
     private bool _always;
 
+    /// <summary>Is told each call with its path before it is made: for what others do at that moment.</summary>
+    public Action<FileCall, string>? Before { get; set; }
+
     /// <summary>Whether the fault has happened.</summary>
     public bool Fired { get; private set; }
 
@@ -116,6 +119,7 @@ public sealed class FaultyFileSystem(IFileSystem inner) : IFileSystem
     /// <summary>Counts a call and returns the exception that it is to throw, or null.</summary>
     private Exception? Count(FileCall call, string path)
     {
+        Before?.Invoke(call, path);
         lock (_calls)
         {
             if (Fired && _kind == FaultKind.Kill) return new SimulatedKillException();
