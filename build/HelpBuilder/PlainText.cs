@@ -36,6 +36,7 @@ public static partial class PlainText
     private static string Close(List<string> block, bool fenced)
     {
         if (fenced) return string.Join('\n', block.Select(l => "    " + l)).TrimEnd();
+        if (block[0].StartsWith("    ", StringComparison.Ordinal) && !ListItem().IsMatch(block[0])) return string.Join('\n', block);   // code, too
         List<string> lines = [];
         foreach (string line in block)
         {

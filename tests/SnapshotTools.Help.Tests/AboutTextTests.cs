@@ -21,6 +21,13 @@ public sealed class AboutTextTests
             Get-Thing |
                 Remove-Thing
             ```
+
+            And what it shows:
+
+                Name  Size
+                └─ *  1 KiB
+
+            The end.
             """;
 
         Assert.Equal(
@@ -37,6 +44,13 @@ public sealed class AboutTextTests
 
                     Get-Thing |
                         Remove-Thing
+
+                And what it shows:
+
+                    Name  Size
+                    └─ *  1 KiB
+
+                The end.
 
             """.ReplaceLineEndings("\n"),
             AboutText.From(markdown));
