@@ -60,18 +60,33 @@ public sealed class ConnectTests : IDisposable
         Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity == FindingSeverity.Error);
         Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
         Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
+
+        // Another machine at the same address is not stopped for it; its own, started again, is.
+        string[] address = ["-qmp", $"tcp:127.0.0.1:{port},server=on,wait=off"];
+        var another = StartTheirs(["other-0"], address);
+        mismatch = Assert.Throws<SnapshotException>(() => _store.TurnOff("web01"));
+        Assert.Equal(ErrorIds.MachineMismatch, mismatch.ErrorId);
+        Assert.Contains("web01-0", mismatch.Message, StringComparison.Ordinal);
+        Assert.Throws<SnapshotException>(() => _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "s2", StopVm = true }).Run());
+        Assert.True(another.IsAlive);
+        another.Kill();
+        Assert.True(await another.WaitForExitAsync(TimeSpan.FromSeconds(10)));
+        var again = StartTheirs(["web01-0", "web01-1"], address);
+        _store.TurnOff("web01");
+        Assert.True(await again.WaitForExitAsync(TimeSpan.FromSeconds(10)));
     }
 
     /// <summary>A QEMU as an administrator would start it by hand, over the stable paths.</summary>
-    private void StartTheirs(string[] volumes, string[] monitors)
+    private Launch.ProcessIdentity StartTheirs(string[] volumes, string[] monitors)
     {
-        string run = Directory.CreateDirectory(Path.Combine(_store.RunRoot, "theirs")).FullName;
+        string pidFile = Path.Combine(Directory.CreateDirectory(Path.Combine(_store.RunRoot, "theirs")).FullName, "pid");
         Tool.Run("qemu-system-x86_64", [
             "-nodefaults", "-display", "none", "-machine", "q35,accel=tcg", "-m", "128M",
             "-kernel", GuestKit.Instance.Kernel, "-initrd", GuestKit.Instance.Initrd, "-append", GuestKit.KernelCommandLine,
             "-device", "virtio-serial-pci,id=serial0", .. GuestPorts.Arguments(_store.File("web01")),
             .. volumes.SelectMany(v => new[] { "-drive", $"file={_store.Engine.Volumes.Get(v).Path},format=qcow2,if=virtio" }),
-            .. monitors, "-daemonize", "-pidfile", Path.Combine(run, "pid")]);
+            .. monitors, "-daemonize", "-pidfile", pidFile]);
+        return Launch.ProcessIdentity.Of(int.Parse(File.ReadAllText(pidFile), System.Globalization.CultureInfo.InvariantCulture))!;
     }
 
     private static int FreePort()

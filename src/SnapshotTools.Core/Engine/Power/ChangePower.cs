@@ -54,7 +54,7 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
         }
         PoweredMachines.About(_vm, () =>
         {
-            using var machine = Context.FindMachine(_vm);
+            using var machine = Context.FindOwnMachine(_vm);
             if (change == PowerChange.Pause) machine?.Pause();
             else if (change == PowerChange.Resume) machine?.Resume();
             else machine?.Stop(change == PowerChange.TurnOff, patience, options.Cancellation);

@@ -9,6 +9,30 @@ internal static class PoweredMachines
     public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute || InterruptedStart.IsLeft(context, vm) ? null
         : (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid);
 
+    /// <summary>
+    /// The same for what would hit the wrong machine hard. One that someone else started is known by its address, at which another may answer by
+    /// now: it counts as this VM's when it writes to its present heads, or when it can be connected anew.
+    /// </summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.MachineMismatch"/></exception>
+    public static IRunningMachine? FindOwnMachine(this EngineContext context, VmRow vm)
+    {
+        if (context.FindMachine(vm) is not { } machine) return null;
+        if (context.Catalog.Machines.Connected(vm.Id) is not { } connected || context.DefinitionOf(vm).Disks is not { Count: > 0 } disks) return machine;
+        bool isOwn = false;
+        try
+        {
+            isOwn = machine.Heads.Intersect(disks.Select(d => d.Chain[0].Path)).Any();
+        }
+        finally
+        {
+            if (!isOwn) machine.Dispose();   // it talks to one at a time
+        }
+        if (isOwn) return machine;
+        var anew = context.Compute!.Connect(connected.Monitor, connected.Agent, disks);
+        context.Database.Write(() => context.Catalog.Machines.Connect(vm.Id, anew));
+        return context.Compute.Find(anew);
+    }
+
     /// <summary>Says of which VM a failure is that its machine reports: the machine knows no name.</summary>
     public static T About<T>(VmRow vm, Func<T> call)
     {

@@ -33,7 +33,7 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
     /// <summary>Ends the VM's machine, if it has one; its memory is the backup's, where it can be kept.</summary>
     public void StopMachine(OperationPlan plan, RunOptions options)
     {
-        using var machine = context.FindMachine(choice.Vm);
+        using var machine = context.FindOwnMachine(choice.Vm);
         if (machine is null) return;
         if (choice.Failed is not null) TurnOff(machine, options);   // a session died right before this; the backup has its memory
         else if (choice.WhyNoMemory is { } why) TurnOffWithoutMemory(machine, why, options);
