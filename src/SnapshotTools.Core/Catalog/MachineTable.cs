@@ -3,12 +3,12 @@ namespace SnapshotTools.Core.Catalog;
 /// <summary>VM instances and what is attached to them.</summary>
 internal sealed class MachineTable(Database database)
 {
-    public VmRow Get(long id) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.id = ?1", VmRow.Read, id)
+    public VmRow Get(long id) => Find(id)
         ?? throw new SnapshotException(ErrorIds.VmNotFound, ErrorKind.NotFound, "The VM was removed in the meantime.");
 
-    public VmRow? FindByName(string name) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.name = ?1", VmRow.Read, name);
-
     public VmRow? Find(long id) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.id = ?1", VmRow.Read, id);
+
+    public VmRow? FindByName(string name) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.name = ?1", VmRow.Read, name);
 
     public VmRow? FindById(Guid uid) => database.Single($"SELECT {VmRow.Columns} FROM vm m WHERE m.uid = ?1", VmRow.Read, uid);
 

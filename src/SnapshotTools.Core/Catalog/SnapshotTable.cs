@@ -3,7 +3,7 @@ namespace SnapshotTools.Core.Catalog;
 /// <summary>VM snapshots and volume snapshots, each a tree.</summary>
 internal sealed class SnapshotTable(Database database)
 {
-    public VmSnapshotRow Get(long id) => database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.id = ?1", VmSnapshotRow.Read, id)
+    public VmSnapshotRow Get(long id) => Find(id)
         ?? throw new SnapshotException(ErrorIds.SnapshotNotFound, ErrorKind.NotFound, "The snapshot was removed in the meantime.");
 
     public VmSnapshotRow? Find(long id) => database.Single($"SELECT {VmSnapshotRow.Columns} FROM vm_snapshot s WHERE s.id = ?1", VmSnapshotRow.Read, id);

@@ -14,8 +14,6 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
 {
     private readonly LiveStore _store = new();
 
-    private Launch.QemuLauncher Launcher => new(SnapshotTools.IO.SystemFiles.Instance, runRoot: _store.RunRoot);
-
     public void Dispose()
     {
         LiveSteps.Observer = null;
@@ -61,7 +59,7 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         {
             using var shell = await _store.StartAndWorkAsync("web01", memoryMiB: 8);
             long record = await LiveStore.RecordAsync(shell);
-            var qemu = QemuOf("web01");
+            var qemu = _store.QemuOf("web01");
             void Look(string line)
             {
                 if (line.Contains(step, StringComparison.Ordinal)) qemu.Kill();
@@ -127,7 +125,7 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
             output.WriteLine($"start: killed at '{step}'; {expected}");
             if (expected == VmState.Suspended) Assert.Equal(VmState.Running, _store.Engine.Machines.Start("web01").Run().State);
             using (var shell = await _store.ConnectAsync("web01")) await LiveStore.WaitForWorkAsync(shell);
-            var qemu = QemuOf("web01");
+            var qemu = _store.QemuOf("web01");
             qemu.Kill();
             Assert.True(await qemu.WaitForExitAsync(TimeSpan.FromSeconds(10)));
             Assert.Equal(VmState.Stopped, _store.Engine.Machines.Get("web01").State);   // Suspended would set the old memory over newer disks
@@ -144,7 +142,7 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run();
         _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "memory", StopVm = true }).Run();
         Assert.Equal(137, RunSession("start", "memory", "stands with its memory"));
-        await using (var machine = await Launcher.FindAsync(_store.Engine.Machines.Get("web01").Id)) await machine!.ResumeAsync();
+        await using (var machine = await _store.Launcher.FindAsync(_store.Engine.Machines.Get("web01").Id)) await machine!.ResumeAsync();
 
         Assert.Equal(VmState.Paused, _store.Engine.Machines.Suspend("web01").Run().State);
         Assert.Equal(VmState.Running, _store.Engine.Machines.Resume("web01").Run().State);
@@ -173,8 +171,6 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         foreach (string vm in vms) _store.TurnOff(vm);
         Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
     }
-
-    private Launch.ProcessIdentity QemuOf(string vm) => Launcher.FolderOf(_store.Engine.Machines.Get(vm).Id).Load()!.Process;
 
     private int RunSession(string what, string snapshot, string step)
     {

@@ -131,11 +131,15 @@ internal sealed class LiveStore : IDisposable
         Engine.Machines.Set(vm, new VmChanges { ExtraArguments = GuestPorts.Arguments(File(vm)) }).Run();
     }
 
+    public Launch.QemuLauncher Launcher => new(SystemFiles.Instance, runRoot: RunRoot);
+
+    /// <summary>The process of a running VM's QEMU.</summary>
+    public Launch.ProcessIdentity QemuOf(string vm) => Launcher.FolderOf(Engine.Machines.Get(vm).Id).Load()!.Process;
+
     /// <summary>The files of the store that a running VM's QEMU has open, those that were deleted too.</summary>
     public IReadOnlyList<string> OpenFilesOf(string vm)
     {
-        var process = new Launch.QemuLauncher(SystemFiles.Instance, runRoot: RunRoot).FolderOf(Engine.Machines.Get(vm).Id).Load()!.Process;
-        return [.. new DirectoryInfo($"/proc/{process.Id}/fd").EnumerateFileSystemInfos().Select(f => f.LinkTarget ?? "").Where(t => t.StartsWith(Store, StringComparison.Ordinal)).Distinct()];
+        return [.. new DirectoryInfo($"/proc/{QemuOf(vm).Id}/fd").EnumerateFileSystemInfos().Select(f => f.LinkTarget ?? "").Where(t => t.StartsWith(Store, StringComparison.Ordinal)).Distinct()];
     }
 
     /// <summary>The names of the files of a volume's layers, the head's first.</summary>

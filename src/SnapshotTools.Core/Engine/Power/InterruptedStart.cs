@@ -20,7 +20,7 @@ internal static class InterruptedStart
             using var machine = compute.Find(vm.Uid);
             if (machine?.State is VmState.Paused) machine.Stop(turnOff: true, TimeSpan.Zero, CancellationToken.None);
             // Somebody let it go on past us: its disks have left the memory behind.
-            else if (machine?.State is VmState.Running) context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
+            else if (machine?.State is VmState.Running) StartVm.ForgetMemory(context, vm);
             return true;
         });
     }

@@ -83,9 +83,9 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         {
             case FindingCodes.StablePathWrong:
                 var volume = Catalog.Volumes.FindByName(finding.Subject)!;
-                return new Action(finding, PlanAction.Publish, $"let the stable path of volume '{volume.Name}' lead to its head", () => Storage.Publish(volume.Name, Catalog.Layers.Get(volume.HeadId).File));
+                return new Action(finding, PlanAction.Publish, StablePaths.Step(volume.Name).Description, () => new StablePaths(Context).Mend(volume.Id, isLocked: true));
             case FindingCodes.LinkLeft:
-                return new Action(finding, PlanAction.Publish, $"delete '{finding.Subject}', which a killed process left beside a stable path", () => Storage.Delete([finding.Subject], isDurable: false));
+                return new Action(finding, PlanAction.Publish, StablePaths.StepOfLeft(finding.Subject).Description, () => Storage.Delete([finding.Subject], isDurable: false));
             case FindingCodes.FileUnknown:
                 return new Action(finding, PlanAction.Quarantine, $"take '{finding.Subject}' into quarantine", () => Storage.Quarantine(finding.Subject));
             case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, files) is { } found:

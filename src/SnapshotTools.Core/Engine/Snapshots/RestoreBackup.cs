@@ -60,7 +60,7 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
         var others = OtherVolumes(context, choice);
         if (memory is not null) volumes.AddRange(others);
         else if (others.Count == 0 && choice.Vm.SuspendedMemory is { } suspended)
-            (memory, memoryBytes) = (suspended, Catalog.Snapshots.OfVm(choice.Vm.Id).Find(s => s.Memory == suspended)?.MemoryBytes ?? 0);
+            (memory, memoryBytes) = (suspended, Catalog.Snapshots.FindByMemory(choice.Vm.Id, suspended)?.MemoryBytes ?? 0);
         string name = Names.Validate(string.Create(CultureInfo.InvariantCulture, $"backup-{_createdAt:yyyy-MM-dd'T'HH-mm-ss-fff'Z'}"), "snapshot");
         var row = new VmSnapshotRow(0, Guid.CreateVersion7(), choice.Vm.Id, choice.Vm.PresentId, name, _createdAt, $"The state before the restore of '{choice.Snapshot.Name}'", "[]", null,
             memory is not null || others.Count == 0 ? SnapshotScope.All : SnapshotScope.Named, memory is null ? SnapshotConsistency.Crash : SnapshotConsistency.Memory, IsBackup: true, null, memory, memoryBytes, Json.Write(context.ConfigurationOf(choice.Vm)));

@@ -22,8 +22,7 @@ internal sealed class OptimizeStore(EngineContext context) : Command<long>(conte
         _astray = _paths.Wrong();
         _leftLinks = Storage.LeftLinks();
         var collected = _volumes.SelectMany(id => _collecting.Describe(Catalog.Volumes.Get(id).Name, LayerCollector.Plan(Catalog.Layers.ForCollector(id)))).ToList();
-        var steps = collected.Concat(_astray.Select(v => new PlanStep(PlanAction.Publish, v.Name, $"let the stable path of volume '{v.Name}' lead to its head")))
-            .Concat(_leftLinks.Select(l => new PlanStep(PlanAction.Publish, l, $"delete '{l}', which a killed process left beside a stable path"))).ToList();
+        List<PlanStep> steps = [.. collected, .. _astray.Select(v => StablePaths.Step(v.Name)), .. _leftLinks.Select(StablePaths.StepOfLeft)];
         return new OperationPlan
         {
             Kind = OperationKind.Collect,

@@ -6,7 +6,18 @@ namespace SnapshotTools.Core.Engine.Upkeep;
 internal sealed class StablePaths(EngineContext context)
 {
     /// <summary>The volumes whose stable path leads elsewhere. That of one that an operation is at will follow by itself.</summary>
-    public List<VolumeRow> Wrong() => context.Catalog.Volumes.All().FindAll(v => !LeadsToHead(v));
+    public List<VolumeRow> Wrong() => context.Database.Read(() =>
+    {
+        var volumes = context.Catalog.Volumes.All();
+        var heads = context.Catalog.Layers.Of(volumes, v => v.HeadId);
+        return volumes.Where((v, i) => !context.Storage.IsPublished(v.Name, heads[i].File)).ToList();
+    });
+
+    /// <summary>What a plan says of mending one.</summary>
+    public static PlanStep Step(string volume) => new(PlanAction.Publish, volume, $"let the stable path of volume '{volume}' lead to its head");
+
+    /// <summary>What a plan says of a link that was left beside one.</summary>
+    public static PlanStep StepOfLeft(string link) => new(PlanAction.Publish, link, $"delete '{link}', which a killed process left beside a stable path");
 
     /// <summary>Lets the stable path of a volume lead to its head, as both are when nobody else can change them. An operation on the volume does it itself.</summary>
     /// <param name="volumeId">The volume, which may have been removed meanwhile.</param>
@@ -17,16 +28,12 @@ internal sealed class StablePaths(EngineContext context)
         using var mine = isLocked ? null : context.Locks.TryAcquire(LockKey.Volume(volumeId));
         if (mine is null && !isLocked) return null;
         string? mended = null;
-        if (context.Catalog.Volumes.Find(volumeId) is { } volume && !LeadsToHead(volume))
+        if (context.Catalog.Volumes.Find(volumeId) is { } volume && context.Catalog.Layers.Get(volume.HeadId).File is var head && !context.Storage.IsPublished(volume.Name, head))
         {
-            context.Storage.Publish(volume.Name, HeadOf(volume));
+            context.Storage.Publish(volume.Name, head);
             mended = volume.Name;
         }
         context.Database.Write(() => context.Catalog.Layers.SetPublished(volumeId), durable: false);
         return mended;
     }
-
-    private bool LeadsToHead(VolumeRow volume) => context.Storage.IsPublished(volume.Name, HeadOf(volume));
-
-    private LayerFile HeadOf(VolumeRow volume) => context.Catalog.Layers.Get(volume.HeadId).File;
 }

@@ -20,10 +20,8 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
             options.Progress?.Report(new OperationProgress("Checking layers", done++, layers.Count));
             TestLayer(layer, byId, volumes, findings);
         }
-        foreach (var volume in present)
-            if (!context.Storage.IsPublished(volume.Name, byId[volume.HeadId].File))
-                findings.Add(new StoreFinding(FindingSeverity.Warning, FindingCodes.StablePathWrong, volume.Name,
-                    $"The stable path '{context.Storage.PublishedPath(volume.Name)}' does not lead to the head of volume '{volume.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."));
+        findings.AddRange(new StablePaths(context).Wrong().Select(v => new StoreFinding(FindingSeverity.Warning, FindingCodes.StablePathWrong, v.Name,
+            $"The stable path '{context.Storage.PublishedPath(v.Name)}' does not lead to the head of volume '{v.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it.")));
         // What was in use when the test began is gone by now.
         findings.AddRange(context.Storage.LeftLinks().Intersect(links).Select(l => new StoreFinding(FindingSeverity.Information, FindingCodes.LinkLeft, l,
             "A killed process left this link beside a stable path. Nothing uses it. Run Optimize-SnapshotStore to delete it.")));
