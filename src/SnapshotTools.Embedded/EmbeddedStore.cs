@@ -14,28 +14,26 @@ public static class EmbeddedStore
     /// <summary>Opens a store and settles what a killed process may have left in it.</summary>
     /// <param name="directory">The store's directory.</param>
     /// <param name="log">Is told what had to be settled.</param>
-    /// <param name="compute">What runs its machines; without it every VM is stopped.</param>
+    /// <param name="compute">What runs its machines. Without it every VM counts as stopped, also to what settles the rest of a killed process: only for stores whose machines never run.</param>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.StoreNotFound"/> or an error of the catalog.</exception>
     public static SnapshotEngine Open(string directory, Action<string>? log = null, IComputePlane? compute = null) => Open(SystemFiles.Instance, directory, log, compute);
 
     /// <summary>Makes a store, or leaves one that is there as it is.</summary>
     /// <param name="directory">The store's directory: not there yet, or empty.</param>
+    /// <param name="compute">Makes what runs the machines of a store that is there; see <see cref="Open(string, Action{string}?, IComputePlane?)"/>.</param>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.NotAStore"/>: there is something else.</exception>
-    public static PlannedOperation<StoreInfo> Initialize(string directory) => Initialize(SystemFiles.Instance, directory);
+    public static PlannedOperation<StoreInfo> Initialize(string directory, Func<IComputePlane>? compute = null) => Initialize(SystemFiles.Instance, directory, compute);
 
     /// <inheritdoc cref="Open(string, Action{string}?, IComputePlane?)"/>
     public static SnapshotEngine Open(IFileSystem files, string directory, Action<string>? log = null, IComputePlane? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
         var layout = new StoreLayout(Path.GetFullPath(directory));
-        if (HasLostCatalog(files, layout))
-            throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,
-                $"The catalog of store '{layout.Directory}' is missing. The layers are not affected. Rebuild it: Repair-SnapshotStore '{layout.Directory}'", layout.Directory);
+        RequireCatalog(files, layout);
         if (!IsStore(files, layout))
             throw new SnapshotException(ErrorIds.StoreNotFound, ErrorKind.NotFound,
                 $"There is no store in '{layout.Directory}'. Make one: Initialize-SnapshotStore '{layout.Directory}'; or name another with -Store or SNAPSHOTTOOLS_STORE.", layout.Directory);
         RequireNoLinks(files, layout);
-        if (files.Stat(layout.Files.Locks) is null) MakeLocks(files, layout);
         var storage = new LayerStorage(files, layout);
         try
         {
@@ -48,13 +46,13 @@ public static class EmbeddedStore
         }
     }
 
-    /// <inheritdoc cref="Initialize(string)"/>
-    public static PlannedOperation<StoreInfo> Initialize(IFileSystem files, string directory)
+    /// <inheritdoc cref="Initialize(string, Func{IComputePlane}?)"/>
+    public static PlannedOperation<StoreInfo> Initialize(IFileSystem files, string directory, Func<IComputePlane>? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
         var layout = new StoreLayout(Path.GetFullPath(directory));
         bool exists = IsStore(files, layout);
-        if (HasLostCatalog(files, layout)) Open(files, directory).Dispose();   // says what is wrong
+        RequireCatalog(files, layout);
         if (!exists) RequireEmpty(files, layout);
         var plan = new OperationPlan
         {
@@ -62,10 +60,10 @@ public static class EmbeddedStore
             Target = layout.Directory,
             Summary = exists ? $"'{layout.Directory}' is a store already; nothing is done." : $"Make a store in '{layout.Directory}'.",
         };
-        return PlannedOperation.Of(plan, () =>
+        return PlannedOperation.Of(plan, options =>
         {
             if (!IsStore(files, layout)) Create(files, layout);
-            using var engine = Open(files, layout.Directory);
+            using var engine = Open(files, layout.Directory, options.Log, compute?.Invoke());
             return engine.GetStore();
         });
     }
@@ -73,22 +71,24 @@ public static class EmbeddedStore
     /// <summary>Plans to mend a store: a lost or damaged catalog, else what a test of the store finds.</summary>
     /// <param name="directory">The store's directory.</param>
     /// <param name="searchIn">Other directories to look for missing layers in.</param>
-    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(string directory, IReadOnlyList<string>? searchIn = null) => Repair(SystemFiles.Instance, directory, searchIn);
+    /// <param name="compute">Makes what runs its machines; see <see cref="Open(string, Action{string}?, IComputePlane?)"/>.</param>
+    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(string directory, IReadOnlyList<string>? searchIn = null, Func<IComputePlane>? compute = null) =>
+        Repair(SystemFiles.Instance, directory, searchIn, compute);
 
-    /// <inheritdoc cref="Repair(string, IReadOnlyList{string}?)"/>
-    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(IFileSystem files, string directory, IReadOnlyList<string>? searchIn = null)
+    /// <inheritdoc cref="Repair(string, IReadOnlyList{string}?, Func{IComputePlane}?)"/>
+    public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(IFileSystem files, string directory, IReadOnlyList<string>? searchIn = null, Func<IComputePlane>? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
         var layout = new StoreLayout(Path.GetFullPath(directory));
         string why;
         try
         {
-            using var engine = Open(files, directory);
+            using var engine = Open(null);
             var plan = engine.Repair(searchIn).Plan;
             if (!plan.Steps.Any(s => s.Subject == "catalog.sqlite"))
                 return PlannedOperation.Of(plan, options =>
                 {
-                    using var again = Open(files, directory);
+                    using var again = Open(options.Log);
                     return again.Repair(searchIn).Run(options);
                 });
             why = "it is damaged.";
@@ -102,14 +102,24 @@ public static class EmbeddedStore
         return PlannedOperation.Of(rebuild.Plan, options =>
         {
             var done = rebuild.Run(options);
-            using var engine = Open(files, directory);
+            using var engine = Open(options.Log);
             return (IReadOnlyList<StoreRepair>)[.. done, .. engine.Repair(searchIn).Run(options)];
         });
+
+        SnapshotEngine Open(Action<string>? log) => EmbeddedStore.Open(files, directory, log, compute?.Invoke());
     }
 
     /// <summary>There is no catalog, but what only a store has.</summary>
-    private static bool HasLostCatalog(IFileSystem files, StoreLayout layout) => !IsStore(files, layout)
-        && files.Stat(layout.Layers)?.Kind == FileKind.Directory && (files.Stat(layout.Files.Ledger) is not null || files.List(layout.Layers).Any());
+    // The catalog is looked for last: where another process is just making the store it comes before all else that is looked for.
+    private static bool HasLostCatalog(IFileSystem files, StoreLayout layout) => files.Stat(layout.Layers)?.Kind == FileKind.Directory
+        && (files.Stat(layout.Files.Ledger) is not null || files.List(layout.Layers).Any()) && !IsStore(files, layout);
+
+    private static void RequireCatalog(IFileSystem files, StoreLayout layout)
+    {
+        if (HasLostCatalog(files, layout))
+            throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged,
+                $"The catalog of store '{layout.Directory}' is missing. The layers are not affected. Rebuild it: Repair-SnapshotStore '{layout.Directory}'", layout.Directory);
+    }
 
     /// <summary>Nothing of a store's own may lead elsewhere; whoever planted a link there wants what is written through it.</summary>
     private static void RequireNoLinks(IFileSystem files, StoreLayout layout)
@@ -120,25 +130,13 @@ public static class EmbeddedStore
                 $"'{link}' is a link, and nothing of a store's own may lead elsewhere, so the store is not opened. If you moved a part of the store, move the whole store instead; else find out who put the link there, and remove it.", link);
     }
 
-    private static void MakeLocks(IFileSystem files, StoreLayout layout)
-    {
-        try
-        {
-            files.Create(layout.Files.Locks).Dispose();
-        }
-        catch (IOException) when (files.Stat(layout.Files.Locks) is not null)
-        {
-            // Another process was first.
-        }
-    }
-
     private static bool IsStore(IFileSystem files, StoreLayout layout) => files.Stat(layout.Files.Catalog)?.Kind == FileKind.Regular;
 
     private static void RequireEmpty(IFileSystem files, StoreLayout layout)
     {
         var there = files.Stat(layout.Directory);
         bool isUsable = there is null || (there.Kind == FileKind.Directory && !files.List(layout.Directory).Any(IsForeign));
-        if (!isUsable)
+        if (!isUsable && !IsStore(files, layout))   // which another process may have made meanwhile
             throw new SnapshotException(ErrorIds.NotAStore, ErrorKind.Conflict,
                 $"'{layout.Directory}' {(there!.Kind == FileKind.Directory ? "has something in it that is not a store" : "is not a directory")}, so no store is made there. Name a directory that is empty or not there yet.", layout.Directory);
 
@@ -150,12 +148,6 @@ public static class EmbeddedStore
     {
         files.CreateDirectory(layout.Directory);
         foreach (string folder in layout.Folders) files.CreateDirectory(folder);
-        // The catalog comes into its place whole, and last: only a directory that has it is a store.
-        var making = layout.Files with { Catalog = layout.Files.Catalog + ".new" };
-        foreach (string left in new[] { making.Catalog, making.Catalog + "-wal", making.Catalog + "-shm", making.Locks })
-            if (files.Stat(left) is not null) files.Delete(left);
-        SnapshotEngine.CreateCatalog(files, making, Guid.CreateVersion7());
-        files.Rename(making.Catalog, layout.Files.Catalog);
-        files.SyncDirectory(layout.Directory);
+        SnapshotEngine.CreateCatalog(files, layout.Files, Guid.CreateVersion7());
     }
 }

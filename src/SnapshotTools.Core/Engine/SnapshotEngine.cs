@@ -11,6 +11,8 @@ namespace SnapshotTools.Core;
 /// </summary>
 public sealed class SnapshotEngine : IDisposable
 {
+    private static readonly TimeSpan MakingPatience = TimeSpan.FromSeconds(30);
+
     private readonly EngineContext _context;
     private readonly IDisposable _use;
     private bool _isDisposed;
@@ -48,13 +50,25 @@ public sealed class SnapshotEngine : IDisposable
     /// <summary>Operations.</summary>
     public OperationService Operations { get; }
 
-    /// <summary>Makes the catalog and the lock file of a new store.</summary>
+    /// <summary>Makes the catalog and the lock file of a new store. The catalog comes into its place whole, and last: only a directory that has it is a store.
+    /// Of several that make one in the same place at once, one does, and the others find it made.</summary>
+    /// <param name="files">The file system that it is on.</param>
+    /// <param name="paths">Its files.</param>
+    /// <param name="storeId">The id of the store, if it is not there yet.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.CatalogBusy"/>: another process is at the same and does not end.</exception>
     public static void CreateCatalog(IFileSystem files, StoreFiles paths, Guid storeId)
     {
         ArgumentNullException.ThrowIfNull(files);
         ArgumentNullException.ThrowIfNull(paths);
-        files.Create(paths.Locks).Dispose();
-        StoreCatalog.Create(files, paths.Catalog, storeId).Dispose();
+        using var alone = StoreLocks.Open(files, paths.Locks).Acquire([LockKey.Store], MakingPatience, _ => new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
+            $"Another process is making a store in '{paths.Directory}'. Try again when it is done.", paths.Directory), null, CancellationToken.None);
+        if (files.Stat(paths.Catalog) is not null) return;
+        string making = paths.Catalog + ".new";
+        foreach (string left in new[] { making, making + "-wal", making + "-shm" })
+            if (files.Stat(left) is not null) files.Delete(left);
+        StoreCatalog.Create(files, making, storeId).Dispose();
+        files.Rename(making, paths.Catalog);
+        files.SyncDirectory(paths.Directory);
     }
 
     /// <summary>Reads the id of a store from its catalog.</summary>
@@ -74,7 +88,7 @@ public sealed class SnapshotEngine : IDisposable
     public static SnapshotEngine Open(IFileSystem files, StoreFiles paths, IStoragePlane storage, Action<string>? log = null, IComputePlane? compute = null)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        var locks = new StoreLocks(files, paths.Locks);
+        var locks = StoreLocks.Open(files, paths.Locks);
         var use = locks.TryAcquire(LockKey.Users, LockKind.Shared) ?? throw new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
             $"Store '{paths.Directory}' is being repaired by another process. Try again when it is done.", paths.Directory);
         StoreCatalog? catalog = null;

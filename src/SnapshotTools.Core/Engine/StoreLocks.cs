@@ -7,9 +7,28 @@ namespace SnapshotTools.Core.Engine;
 /// Locks between operations, across processes: byte ranges of one file, one byte for each VM, volume and operation. They
 /// belong to an open file, so that they are free the moment their owner is gone, however it went.
 /// </summary>
-internal sealed class StoreLocks(IFileSystem files, string path)
+internal sealed class StoreLocks
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
+
+    private readonly IFileSystem _files;
+    private readonly string _path;
+
+    private StoreLocks(IFileSystem files, string path) => (_files, _path) = (files, path);
+
+    /// <summary>The locks of a store, whose file is made when it is not there. It is never deleted: who has it open would hold locks that nobody else sees.</summary>
+    public static StoreLocks Open(IFileSystem files, string path)
+    {
+        try
+        {
+            if (files.Stat(path) is null) files.Create(path).Dispose();
+        }
+        catch (IOException) when (files.Stat(path) is not null)
+        {
+            // Another process was first.
+        }
+        return new StoreLocks(files, path);
+    }
 
     /// <summary>Takes all of the keys or none.</summary>
     /// <param name="keys">What to lock.</param>
@@ -25,7 +44,7 @@ internal sealed class StoreLocks(IFileSystem files, string path)
         while (true)
         {
             cancellation.ThrowIfCancellationRequested();
-            var file = files.Open(path, FileOpenMode.ReadWrite);
+            var file = _files.Open(_path, FileOpenMode.ReadWrite);
             LockKey? taken = null;
             bool isMine = false;
             try
@@ -48,7 +67,7 @@ internal sealed class StoreLocks(IFileSystem files, string path)
     /// <summary>Takes one key if it is free; null when it is not.</summary>
     public IDisposable? TryAcquire(LockKey key, LockKind kind = LockKind.Exclusive)
     {
-        var file = files.Open(path, FileOpenMode.ReadWrite);
+        var file = _files.Open(_path, FileOpenMode.ReadWrite);
         bool isMine = false;
         try
         {

@@ -12,5 +12,8 @@ internal static class OpenedStore
     /// <param name="directory">The store's directory.</param>
     /// <param name="log">Is told what had to be settled.</param>
     public static SnapshotEngine Open(string directory, Action<string>? log = null) =>
-        EmbeddedStore.Open(directory, log, new QemuComputePlane(SystemFiles.Instance));
+        EmbeddedStore.Open(directory, log, NewCompute());
+
+    /// <summary>What runs the machines, for who opens a store itself.</summary>
+    public static IComputePlane NewCompute() => new QemuComputePlane(SystemFiles.Instance);
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using SnapshotTools.Core;
+using SnapshotTools.Embedded;
 using SnapshotTools.Guest;
 using SnapshotTools.Qemu.Live;
 using Xunit;
@@ -45,6 +46,26 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
         _store.TurnOff("web01");
         Assert.Equal(2 * 2, _store.CountLayers());     // the snapshot and the present
         Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+        Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
+        Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
+    }
+
+    [GuestFact("e2fsck", "debugfs")]
+    public async Task Who_makes_or_repairs_a_store_that_is_there_keeps_what_a_killed_snapshot_let_the_guest_write_to()
+    {
+        _store.AddVm("web01", disks: 3);   // nothing is written to the third, so that its new head is empty
+        using var shell = await _store.StartAndWorkAsync("web01");
+        foreach (string name in new[] { "made", "repaired" })
+        {
+            Assert.Equal(137, RunSession("snapshot", name, "the disks are switched"));
+            if (name == "made") EmbeddedStore.Initialize(_store.Store, _store.NewCompute).Run();
+            else Assert.Empty(EmbeddedStore.Repair(_store.Store, compute: _store.NewCompute).Run());
+            Assert.DoesNotContain(_store.OpenFilesOf("web01"), f => f.EndsWith("(deleted)", StringComparison.Ordinal));
+            _store.Reopen();
+            await LiveStore.WaitForWorkAsync(shell);
+        }
+        long record = await LiveStore.RecordAsync(shell);
+        _store.TurnOff("web01");
         Assert.True(_store.LastRecordOf("web01-0", null, "first") >= record);
         Assert.True(_store.LastRecordOf("web01-1", null, "second") >= record);
     }

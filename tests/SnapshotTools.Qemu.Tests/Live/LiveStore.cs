@@ -29,7 +29,9 @@ internal sealed class LiveStore : IDisposable
     public string File(string name) => _folder.File(name);
 
     public SnapshotEngine Open(IFileSystem? files = null) =>
-        EmbeddedStore.Open(files ?? SystemFiles.Instance, Store, compute: new QemuComputePlane(SystemFiles.Instance, runRoot: RunRoot));
+        EmbeddedStore.Open(files ?? SystemFiles.Instance, Store, compute: NewCompute());
+
+    public IComputePlane NewCompute() => new QemuComputePlane(SystemFiles.Instance, runRoot: RunRoot);
 
     /// <summary>Opens the store anew, as the next session does.</summary>
     public SnapshotEngine Reopen()

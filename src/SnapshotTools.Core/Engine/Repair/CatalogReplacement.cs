@@ -31,9 +31,9 @@ internal static class CatalogReplacement
         };
         return new PlannedOperation<IReadOnlyList<StoreRepair>>(plan, (_, options) =>
         {
-            if (files.Stat(paths.Locks) is null) files.Create(paths.Locks).Dispose();
-            using var alone = new StoreLocks(files, paths.Locks).TryAcquire(LockKey.Users) ?? throw new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
+            using var alone = StoreLocks.Open(files, paths.Locks).TryAcquire(LockKey.Users) ?? throw new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
                 $"Another process has store '{paths.Directory}' open, so its catalog is not replaced. Close it, then run Repair-SnapshotStore again.", paths.Directory);
+            if (IsSound(files, paths)) return [];   // another process has rebuilt it since this was planned, and it may know more than the ledger by now
             string made = Make(files, paths, new CatalogRebuild(storage, LedgerFile.Read(files, paths.Ledger)).Rows);
             foreach (string companion in Companions)
                 if (files.Stat(paths.Catalog + companion) is { Kind: FileKind.Regular }) storage.Quarantine(Path.GetFileName(paths.Catalog + companion));
@@ -42,6 +42,20 @@ internal static class CatalogReplacement
             options.Log?.Invoke($"the catalog has {what}");
             return [new StoreRepair(FindingCodes.CatalogLost, paths.Catalog, true, $"The catalog was rebuilt with {what} from {source}.")];
         });
+    }
+
+    private static bool IsSound(IFileSystem files, StoreFiles paths)
+    {
+        if (files.Stat(paths.Catalog) is not { Kind: FileKind.Regular }) return false;
+        try
+        {
+            using var catalog = StoreCatalog.Open(files, paths.Catalog);
+            return catalog.Database.Damage() is null;
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.CatalogDamaged)
+        {
+            return false;
+        }
     }
 
     private static string Make(IFileSystem files, StoreFiles paths, CatalogRows rows)

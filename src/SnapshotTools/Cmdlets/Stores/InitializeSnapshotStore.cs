@@ -15,5 +15,5 @@ public sealed class InitializeSnapshotStore : ChangingCmdlet
     public override string? Store { get; set; }
 
     /// <inheritdoc/>
-    protected override void ProcessItem() => Change("Making a store", EmbeddedStore.Initialize(StorePath), WriteObject);
+    protected override void ProcessItem() => Change("Making a store", EmbeddedStore.Initialize(StorePath, OpenedStore.NewCompute), WriteObject);
 }
