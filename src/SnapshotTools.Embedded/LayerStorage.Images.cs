@@ -38,16 +38,8 @@ internal sealed partial class LayerStorage
     public void Export(LayerFile layer, string path, ImageFileFormat format, IProgress<long>? progress, CancellationToken cancellation)
     {
         using var image = OpenLayer(layer);
-        try
-        {
-            if (format == ImageFileFormat.Raw) ImageCopy.ToRaw(image, files, path, progress: ByteProgress.To(progress), cancellation: cancellation);
-            else ImageCopy.ToQcow2(image, files, path, new ImageCreateOptions { VirtualSize = image.VirtualSize }, progress: ByteProgress.To(progress), cancellation: cancellation);
-        }
-        catch
-        {
-            if (files.Stat(path) is { Kind: FileKind.Regular }) files.Delete(path);
-            throw;
-        }
+        if (format == ImageFileFormat.Raw) ImageCopy.ToRaw(image, files, path, progress: ByteProgress.To(progress), cancellation: cancellation);
+        else ImageCopy.ToQcow2(image, files, path, new ImageCreateOptions { VirtualSize = image.VirtualSize }, progress: ByteProgress.To(progress), cancellation: cancellation);
     }
 
     public long Overwrite(LayerFile head, ImageSource source, IProgress<long>? progress, CancellationToken cancellation) => FromUser(source, () =>

@@ -66,8 +66,8 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
             }
         }
         if (!isDurable) return;
-        // The catalog forgets these files next, and must not be ahead of the disk.
-        foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct()) files.SyncDirectory(folder);
+        // The catalog forgets these files next, and must not be ahead of the disk. A folder outside of the store may be gone with what was in it.
+        foreach (string folder in locations.Select(l => Path.GetDirectoryName(layout.PathOf(l))!).Distinct().Where(f => files.Stat(f) is not null)) files.SyncDirectory(folder);
     }
 
     public void MakeDurable(IReadOnlyList<LayerFile> layers)

@@ -46,7 +46,7 @@ public sealed class VolumeService
     }
 
     /// <summary>Copies what a volume, or a snapshot of it, reads as into a new file; gives back its path.</summary>
-    public PlannedOperation<string> Export(string volume, string? snapshot, string path, ImageFileFormat format) => new ExportVolume(_context, volume, snapshot, path, format).Prepare();
+    public PlannedOperation<string> Export(string volume, string? snapshot, string path, ImageFileFormat format) => new ExportVolume(_context, volume, snapshot, Path.GetFullPath(path), format).Prepare();
 
     /// <summary>Makes a volume's present read as an image of the same size does, writing only what differs.</summary>
     public PlannedOperation<VmVolume> Overwrite(string volume, ImageSource source) => new OverwriteVolume(_context, volume, source).Prepare();

@@ -3,20 +3,20 @@ using SnapshotTools.Core.Engine.Clones;
 
 namespace SnapshotTools.Core.Engine.Volumes;
 
-/// <summary>Copies what a volume or a volume snapshot reads as into a file outside of the store.</summary>
+/// <summary>Copies what a volume or a volume snapshot reads as into a file outside of the store. The file gets its name when it is whole and durable.</summary>
 internal sealed class ExportVolume(EngineContext context, string volumeName, string? snapshotName, string path, ImageFileFormat format) : Command<string>(context)
 {
     private LayerRow _layer = null!;
 
-    protected override IReadOnlyCollection<LockKey> Locks() => snapshotName is null ? [LockKey.Volume(Context.ResolveVolume(volumeName).Id)] : [];
+    // Of a snapshot, too: whoever removes it writes its layer when that is merged with the one above it.
+    protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Volume(Context.ResolveVolume(volumeName).Id)];
 
     protected override OperationPlan Plan()
     {
         var volume = Context.ResolveVolume(volumeName);
         _layer = Catalog.Layers.Get(snapshotName is null ? volume.HeadId : Context.ResolveSnapshot(volume, snapshotName).LayerId);
         LayerFiles.Measure(Storage, _layer);
-        if (Context.Files.Stat(path) is not null)
-            throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"There is something at '{path}' already. Choose another path, or move it away.", path);
+        RequireFree();
         return new OperationPlan
         {
             Kind = OperationKind.Clone,
@@ -28,10 +28,15 @@ internal sealed class ExportVolume(EngineContext context, string volumeName, str
 
     protected override string Execute(OperationPlan plan, RunOptions options)
     {
-        using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options);
+        using var reserved = snapshotName is null ? Storage.Reserve([_layer.File]) : null;   // nobody is to write what is read
+        string making = $"{path}.{Guid.NewGuid():N}.partial";
+        using var run = OperationRun.Begin(Context, plan.Kind, plan.Target, options, id => Catalog.Pending.InsertFile(id, making));
         try
         {
-            Storage.Export(_layer.File, path, format, run.Report($"Exporting '{plan.Target}'", _layer.Size), run.Cancellation);
+            Storage.Export(_layer.File, making, format, run.Report($"Exporting '{plan.Target}'", _layer.Size), run.Cancellation);
+            RequireFree();
+            Context.Files.Rename(making, path);
+            Context.Files.SyncDirectory(Path.GetDirectoryName(path)!);
             run.Commit(() => { });
         }
         catch (Exception error)
@@ -40,6 +45,12 @@ internal sealed class ExportVolume(EngineContext context, string volumeName, str
             throw;
         }
         return path;
+    }
+
+    private void RequireFree()
+    {
+        if (Context.Files.Stat(path) is not null)
+            throw new SnapshotException(ErrorIds.NameExists, ErrorKind.Conflict, $"There is something at '{path}' already. Choose another path, or move it away.", path);
     }
 }
 
