@@ -208,6 +208,7 @@ internal sealed class Collecting(EngineContext context)
         {
             if (layer.IsMerging) TidyUp(layer, child);
             else context.Database.Write(() => Layers.SetMerging(layer.Id));
+            context.Ledger.Save();   // should the catalog be lost, nobody is to take the layer for what its snapshot was
             var cost = Estimate(layer, child);
             bool isUp = cost.UpBytes <= cost.DownBytes;
             long bytes = Math.Min(cost.UpBytes, cost.DownBytes);

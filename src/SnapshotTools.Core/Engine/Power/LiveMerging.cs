@@ -31,6 +31,7 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
         long bytes = above is null ? cost.UpBytes : cost.DownBytes;
         context.RequireSpace(bytes, $"Merging two layers of volume '{volume.Name}'");
         if (!layer.IsMerging) context.Database.Write(() => Layers.SetMerging(layer.Id));
+        context.Ledger.Save();
         LayerRow[] written = above is null ? [child] : [layer, above];
         foreach (var row in written) context.Storage.SetFrozen(row.File, false);
         run.Log($"merging a layer of '{volume.Name}' {(above is null ? "up" : "down")} under the running guest: {ByteSize.Format(bytes)}");

@@ -11,7 +11,8 @@ internal sealed class CatalogRebuild
 {
     private readonly IStoragePlane _storage;
     private readonly IReadOnlyDictionary<string, string> _links;
-    private readonly List<FoundLayer> _files;
+    private readonly List<FoundLayer> _all;
+    private readonly List<FoundLayer> _files;   // one for each layer
 
     public CatalogRebuild(IStoragePlane storage, Dictionary<(string Table, string Key), Dictionary<string, object?>> ledger)
     {
@@ -23,10 +24,12 @@ internal sealed class CatalogRebuild
         StoreId = HasLedger && Rows["store"][0].GetValueOrDefault("uid") is string uid && Guid.TryParseExact(uid, "N", out var id) ? id
             : mine.GroupBy(f => f.Identity!.Store).OrderByDescending(g => g.Count()).Select(g => g.Key).FirstOrDefault();
         if (StoreId == Guid.Empty) StoreId = Guid.CreateVersion7();
-        _files = [.. mine.Where(f => f.Identity!.Store == StoreId).OrderBy(f => f.Identity!.Layer).DistinctBy(f => f.Identity!.Layer)];
+        _all = mine.FindAll(f => f.Identity!.Store == StoreId);
+        _files = [.. _all.GroupBy(f => f.Identity!.Layer).OrderBy(g => g.Key).Select(g => One([.. g]))];
         if (!HasLedger) Rows.Add("store", ("uid", Text(StoreId)), ("created_at", _files.Select(f => f.Identity!.CreatedAt.UtcTicks).DefaultIfEmpty(DateTimeOffset.UtcNow.UtcTicks).Min()), ("boot_id", null));
         Rows["store"][0]["boot_id"] = null;   // all stable paths are looked at
-        FollowFiles();
+        FollowBases();
+        FollowMerges();
         AddUnknownFiles();
         Rows.DropDangling(Lost);
     }
@@ -40,24 +43,63 @@ internal sealed class CatalogRebuild
     /// <summary>What was in the ledger and cannot be kept.</summary>
     public List<string> Lost { get; } = [];
 
+    /// <summary>Of the files that say they are one layer, the one to believe. A merge downwards that was killed right before its last step leaves
+    /// two: the one in the place of the layer below has all of both, unless the ledger has the merge as not done.</summary>
+    private FoundLayer One(List<FoundLayer> same)
+    {
+        var own = same.Find(f => f.Location == PlaceOf(f.Identity!.Layer));
+        return (HasLedger || own?.Identity!.Parent is not { } below ? null : same.Find(f => f.Location == PlaceOf(below))) ?? own ?? same[0];
+    }
+
+    private string PlaceOf(Guid layer) => _storage.NewLayerFile(layer).Location;
+
     private Dictionary<string, object?>? LayerOf(Guid uid) => Rows.Find("layer", "uid", Text(uid));
 
     /// <summary>A merge may have been done after the ledger's last line: then the file says what lies under it.</summary>
-    private void FollowFiles()
+    private void FollowBases()
     {
         foreach (var file in _files)
         {
-            if (LayerOf(file.Identity!.Layer) is not { } row || row.GetValueOrDefault("external") is not 0L) continue;
+            // Elsewhere it is not what the catalog meant by that layer, which may lie in its own place still.
+            if (LayerOf(file.Identity!.Layer) is not { } row || row.GetValueOrDefault("external") is not 0L || !Equals(row.GetValueOrDefault("location"), file.Location)) continue;
             object? parent = file.Identity.Parent is { } uid ? LayerOf(uid)?["id"] : null;
             if (file.Identity.Parent is not null && parent is null) continue;
             if (Equals(row.GetValueOrDefault("parent_id"), parent)) continue;
+            if (Rows.Find("layer", "id", row.GetValueOrDefault("parent_id")) is { } merged && _storage.Measure(FileOf(merged)) is null) ForgetSnapshotsOf(merged);
             row["parent_id"] = parent;
             TakeFacts(row, file);
+        }
+    }
+
+    private void FollowMerges()
+    {
+        var at = _all.ToDictionary(f => f.Location);
+        // One downwards that was killed right before its last step: the layer says that it is its child.
+        foreach (var row in Rows["layer"].Where(r => r.GetValueOrDefault("external") is 0L))
+        {
+            if (!at.TryGetValue((string)row["location"]!, out var file) || LayerOf(file.Identity!.Layer) is not { } child || !Equals(child.GetValueOrDefault("parent_id"), row["id"])) continue;
+            row["is_merging"] = 1L;
+            ForgetSnapshotsOf(row);
         }
         // A layer that is gone and that nothing lies on any more was merged away.
         foreach (var row in Rows["layer"].Where(r => r.GetValueOrDefault("external") is 0L && _storage.Measure(FileOf(r)) is null).ToList())
             if (!Rows["layer"].Exists(r => Equals(r.GetValueOrDefault("parent_id"), row["id"])) && !IsHead(row) && Rows.Find("volume_snapshot", "layer_id", row["id"]) is null)
                 Rows["layer"].Remove(row);
+    }
+
+    /// <summary>A layer is merged away when its snapshot was removed, which the ledger does not have yet.</summary>
+    private void ForgetSnapshotsOf(Dictionary<string, object?> layer)
+    {
+        foreach (var part in Rows["volume_snapshot"].Where(s => Equals(s["layer_id"], layer["id"])).ToList())
+        {
+            if (Rows.Find("vm_snapshot", "id", part.GetValueOrDefault("vm_snapshot_id")) is not { } whole)
+            {
+                Rows.Bypass("volume_snapshot", part, "volume");
+                continue;
+            }
+            foreach (var other in Rows["volume_snapshot"].Where(s => Equals(s.GetValueOrDefault("vm_snapshot_id"), whole["id"])).ToList()) Rows.Bypass("volume_snapshot", other, "volume");
+            Rows.Bypass("vm_snapshot", whole, "vm");
+        }
     }
 
     private void AddUnknownFiles()

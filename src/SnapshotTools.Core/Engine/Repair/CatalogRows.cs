@@ -36,6 +36,18 @@ internal sealed class CatalogRows
         return name;
     }
 
+    /// <summary>Takes a snapshot out of its tree: its children, and what was at it, are at its parent from then on.</summary>
+    /// <param name="table">The table of the snapshot.</param>
+    /// <param name="snapshot">The snapshot.</param>
+    /// <param name="owners">The table whose rows have a present snapshot.</param>
+    public void Bypass(string table, Dictionary<string, object?> snapshot, string owners)
+    {
+        _tables[table].Remove(snapshot);
+        object? parent = snapshot.GetValueOrDefault("parent_id");
+        foreach (var child in _tables[table].Where(s => Equals(s.GetValueOrDefault("parent_id"), snapshot["id"]))) child["parent_id"] = parent;
+        foreach (var owner in _tables[owners].Where(o => Equals(o.GetValueOrDefault("present_id"), snapshot["id"]))) owner["present_id"] = parent;
+    }
+
     /// <summary>Leaves out what refers to rows that there are not; what it was is told.</summary>
     public void DropDangling(List<string> told)
     {
