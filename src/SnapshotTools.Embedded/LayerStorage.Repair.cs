@@ -89,14 +89,6 @@ internal sealed partial class LayerStorage
         image.Flush();
     }
 
-    public bool IsHeld(LayerFile layer)
-    {
-        if (files.Stat(PathOf(layer)) is not { Kind: FileKind.Regular }) return false;
-        using var file = files.Open(PathOf(layer), FileOpenMode.Read);
-        // Whoever writes an image excludes its readers too, so this sees a reader and a writer.
-        return !ImageLock.IsFree(file, ImageUse.Write);
-    }
-
     private FoundLayer Look(string path)
     {
         string location = RelativeTo(path);

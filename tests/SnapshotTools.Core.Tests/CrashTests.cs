@@ -59,6 +59,8 @@ public sealed class CrashTests(ITestOutputHelper output) : IDisposable
             if (found == before) asBefore++;
             using (var engine = EmbeddedStore.Open(store))
             {
+                // What will be cleared up by itself is no damage, and there is nothing to repair.
+                Assert.DoesNotContain(engine.Test(), f => f.Severity != FindingSeverity.Information);
                 StoreScenario.EndCopies(engine);
                 engine.Optimize().Run();
                 StoreScenario.AssertClean(engine, $"killed at {kind} {call} of '{operation}'");

@@ -21,5 +21,8 @@ internal sealed class CopyTable(Database database)
     /// <summary>All of the disk before an offset is durable in the copy.</summary>
     public void SetCopiedTo(long operationId, long offset) => database.Execute("UPDATE copy SET copied_to = ?2 WHERE operation_id = ?1", operationId, offset);
 
+    /// <summary>Whether a layer is to be filled.</summary>
+    public bool IsOf(long layerId) => database.Number("SELECT EXISTS(SELECT 1 FROM copy WHERE layer_id = ?1)", layerId) != 0;
+
     public void Delete(long operationId) => database.Execute("DELETE FROM copy WHERE operation_id = ?1", operationId);
 }

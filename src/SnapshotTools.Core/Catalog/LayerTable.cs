@@ -3,9 +3,9 @@ namespace SnapshotTools.Core.Catalog;
 /// <summary>Layers, the files that nothing needs any more, and the volumes whose stable path may be out of date.</summary>
 internal sealed class LayerTable(Database database)
 {
-    public LayerRow Get(long id) =>
-        database.Single($"SELECT {LayerRow.Columns} FROM layer l WHERE l.id = ?1", LayerRow.Read, id)
-        ?? throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged, $"The catalog refers to layer {id}, which it does not have. Run Test-SnapshotStore.");
+    public LayerRow? Find(long id) => database.Single($"SELECT {LayerRow.Columns} FROM layer l WHERE l.id = ?1", LayerRow.Read, id);
+
+    public LayerRow Get(long id) => Find(id) ?? throw new SnapshotException(ErrorIds.CatalogDamaged, ErrorKind.Damaged, $"The catalog refers to layer {id}, which it does not have. Run Test-SnapshotStore.");
 
     /// <summary>The layers that some rows refer to, in their order.</summary>
     public List<LayerRow> Of<TRow>(List<TRow> rows, Func<TRow, long> id) =>

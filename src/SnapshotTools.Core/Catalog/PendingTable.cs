@@ -20,6 +20,9 @@ internal sealed class PendingTable(Database database)
 
     public List<string> Locations() => database.Query("SELECT location FROM pending", r => r.GetString(0));
 
+    /// <summary>The layers that pending ones lie on.</summary>
+    public List<long> Parents() => database.Query("SELECT DISTINCT parent_id FROM pending WHERE parent_id IS NOT NULL", r => r.GetInt64(0));
+
     /// <summary>Forgets one file, which is a layer from now on.</summary>
     public void Delete(string location) => database.Execute("DELETE FROM pending WHERE location = ?1", location);
 

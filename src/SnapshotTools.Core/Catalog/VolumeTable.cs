@@ -13,6 +13,9 @@ internal sealed class VolumeTable(Database database)
     public List<VolumeRow> Of<TRow>(List<TRow> rows, Func<TRow, long> id) =>
         database.QueryFor(rows, id, $"SELECT {VolumeRow.Columns} FROM volume v WHERE v.id", VolumeRow.Read, v => v.Id, Get);
 
+    /// <summary>A volume's name, also when it was removed; empty when nothing is left of it.</summary>
+    public string NameOf(long id) => database.Text("SELECT name FROM volume WHERE id = ?1", id) ?? "";
+
     public VolumeRow? FindByName(string name) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.name = ?1 AND v.is_removed = 0", VolumeRow.Read, name);
 
     public VolumeRow? FindById(Guid uid) => database.Single($"SELECT {VolumeRow.Columns} FROM volume v WHERE v.uid = ?1 AND v.is_removed = 0", VolumeRow.Read, uid);

@@ -162,17 +162,18 @@ internal sealed class OperationRun : IDisposable
         context.Database.Write(() =>
         {
             context.Catalog.Pending.DeleteOf(operation.Id);
-            if (operation.Kind == OperationKind.Resize) FollowSize(context, operation.Target);
+            if (operation.Kind == OperationKind.Resize) FollowSize(context, operation.Target, isOwn: state != OperationState.Interrupted);
             context.Catalog.Operations.End(operation.Id, state, error);
         });
     }
 
     /// <summary>The size is in the image first: whatever came of the resizing, the catalog says what the image has.</summary>
-    private static void FollowSize(EngineContext context, string volumeName)
+    private static void FollowSize(EngineContext context, string volumeName, bool isOwn)
     {
         if (context.Catalog.Volumes.FindByName(volumeName) is not { } volume) return;
         var head = context.Catalog.Layers.Get(volume.HeadId);
-        if (!Power.PoweredMachines.IsInRunningVm(context, volume.Id)) context.Storage.Mend(head.File);
+        // Who resized it has it reserved; after that one's end something else may have been started from it.
+        if (!Power.PoweredMachines.IsInRunningVm(context, volume.Id) && (isOwn || !context.Storage.IsHeld(head.File))) context.Storage.Mend(head.File);
         long size = context.Storage.SizeOf(head.File);
         context.Catalog.Volumes.SetSize(volume.Id, size);
         context.Catalog.Layers.SetSize(head.Id, size);

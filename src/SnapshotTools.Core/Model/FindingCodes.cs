@@ -42,6 +42,9 @@ public static class FindingCodes
     /// <summary>Something other than SnapshotTools put an image on a layer.</summary>
     public const string ForeignOverlay = nameof(ForeignOverlay);
 
+    /// <summary>An operation is changing a volume, so that not all of its layers could be judged.</summary>
+    public const string VolumeBusy = nameof(VolumeBusy);
+
     /// <summary>The catalog does not know a file among the layers.</summary>
     public const string FileUnknown = nameof(FileUnknown);
 

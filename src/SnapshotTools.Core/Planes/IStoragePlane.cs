@@ -107,7 +107,7 @@ public interface IStoragePlane : IDisposable
     /// <summary>Copies an image outside of the store into a new layer, holes kept.</summary>
     void Import(ImageSource source, NewLayer target, IProgress<long>? progress, CancellationToken cancellation);
 
-    /// <summary>Copies what a layer and its chain read as into a new file outside of the store.</summary>
+    /// <summary>Copies what a layer and its chain read as into a new file outside of the store, which is the caller's to name and to delete.</summary>
     void Export(LayerFile layer, string path, ImageFileFormat format, IProgress<long>? progress, CancellationToken cancellation);
 
     /// <summary>Makes a head read as an image does, writing only what differs.</summary>
@@ -125,8 +125,11 @@ public interface IStoragePlane : IDisposable
     /// <summary>Gives back space in a layer's file that an interrupted write left taken and unused.</summary>
     void Mend(LayerFile layer);
 
-    /// <summary>Checks a layer's file, its identity and its parent.</summary>
-    IReadOnlyList<StoreFinding> Check(LayerFile layer, LayerFile? parent, LayerIdentity identity, CancellationToken cancellation);
+    /// <summary>Whether a layer's file is, by what it says of itself, the one that belongs there, and lies on the right parent.</summary>
+    IReadOnlyList<StoreFinding> CheckPlace(LayerFile layer, LayerFile? parent, LayerIdentity identity);
+
+    /// <summary>Checks the tables inside of a layer's file; null when somebody writes it meanwhile, who knows more of them than the file says.</summary>
+    IReadOnlyList<StoreFinding>? CheckTables(LayerFile layer, CancellationToken cancellation);
 
     /// <summary>Locations of the layer files that there are.</summary>
     IReadOnlyList<string> ListLayers();

@@ -35,14 +35,17 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         {
             var done = new List<StoreRepair>();
             // What is mended can bring to light what it hid: a layer that is back may have counts to mend.
-            for (int round = 0; round < Rounds && _actions.Exists(a => a.Do is not null); round++)
+            for (int round = 0; round < Rounds && Next().ToList() is { Count: > 0 } next; round++)
             {
-                foreach (var action in _actions.Where(a => a.Do is not null)) done.Add(Mend(action, run));
+                foreach (var action in next) done.Add(Mend(action, run));
                 _actions = Find();
             }
             run.Commit(() => { });
-            return [.. done, .. _actions.Where(a => !done.Exists(d => d.Code == a.Finding.Code && d.Subject == a.Finding.Subject && !d.IsMended))
-                .Select(a => new StoreRepair(a.Finding.Code, a.Finding.Subject, false, a.Finding.Message))];
+            return [.. done, .. _actions.Where(a => !HasFailed(a)).Select(a => new StoreRepair(a.Finding.Code, a.Finding.Subject, false, a.Finding.Message))];
+
+            IEnumerable<Action> Next() => _actions.Where(a => a.Do is not null && !HasFailed(a));
+
+            bool HasFailed(Action a) => done.Exists(d => d.Code == a.Finding.Code && d.Subject == a.Finding.Subject && !d.IsMended);
         }
         catch (Exception error)
         {
@@ -51,11 +54,13 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         }
     }
 
-    private static StoreRepair Mend(Action action, OperationRun run)
+    private StoreRepair Mend(Action action, OperationRun run)
     {
         try
         {
             run.Cancellation.ThrowIfCancellationRequested();
+            // A machine may have been started from a file that is about to be written, or moved away under it.
+            using var reserved = Storage.Reserve([.. action.Touched.Where(f => Storage.Measure(f) is not null)]);
             action.Do!();
             run.Log($"mended {action.Finding.Code} of {action.Finding.Subject}");
             return new StoreRepair(action.Finding.Code, action.Finding.Subject, true, $"Done: {action.Text}.");
@@ -68,7 +73,7 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
 
     private List<Action> Find()
     {
-        var findings = new StoreTest(Context, RunOptions.Default).Run();
+        var findings = new StoreTest(Context, RunOptions.Default, isAlone: true).Run();
         if (findings.Count == 0) return [];
         var layers = Catalog.Layers.All();
         var files = Storage.Survey(searchIn);
@@ -87,25 +92,37 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
             case FindingCodes.LinkLeft:
                 return new Action(finding, PlanAction.Publish, StablePaths.StepOfLeft(finding.Subject).Description, () => Storage.Delete([finding.Subject], isDurable: false));
             case FindingCodes.FileUnknown:
-                return new Action(finding, PlanAction.Quarantine, $"take '{finding.Subject}' into quarantine", () => Storage.Quarantine(finding.Subject));
+                return new Action(finding, PlanAction.Quarantine, $"take '{finding.Subject}' into quarantine", () => Storage.Quarantine(finding.Subject))
+                {
+                    Touched = [new LayerFile(Guid.Empty, finding.Subject, LayerFormat.Raw, External: false)],
+                };
             case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, files) is { } found:
                 return new Action(finding, PlanAction.Mend, $"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () =>
                 {
                     Storage.PutBack(found.Location, layer.File);
                     LayerFiles.Refreeze(Context, layer);
-                });
+                })
+                {
+                    Touched = [layer.File, new LayerFile(layer.Uid, found.Location, layer.Format, External: false)],
+                };
             case FindingCodes.LayerDamaged or FindingCodes.LayerLeaks when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
                 return new Action(finding, PlanAction.Mend, $"repair '{finding.Subject}': {repair}", () =>
                 {
                     Storage.Repair(layer.File);
                     LayerFiles.Refreeze(Context, layer);
-                });
+                })
+                {
+                    Touched = [layer.File],
+                };
             case FindingCodes.LayerBaseWrong or FindingCodes.LayerWithoutIdentity when layer is not null && CanRename(layer, layers, files):
                 return new Action(finding, PlanAction.Mend, $"let '{finding.Subject}' name its base and itself as the catalog does", () =>
                 {
                     Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value)));
                     LayerFiles.Refreeze(Context, layer);
-                });
+                })
+                {
+                    Touched = [layer.File],
+                };
             default:
                 return new Action(finding, PlanAction.Update, finding.Message, null);
         }
@@ -124,7 +141,11 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
         return parent.External ? Storage.Measure(parent.File) is not null : files.FirstOrDefault(f => f.Location == parent.Location)?.Identity?.Layer == parent.Uid;
     }
 
-    private sealed record Action(StoreFinding Finding, PlanAction Kind, string Text, System.Action? Do);
+    private sealed record Action(StoreFinding Finding, PlanAction Kind, string Text, System.Action? Do)
+    {
+        /// <summary>The files that it writes or moves.</summary>
+        public IReadOnlyList<LayerFile> Touched { get; init; } = [];
+    }
 }
 
 /// <summary>Deletes what repairs took into quarantine.</summary>

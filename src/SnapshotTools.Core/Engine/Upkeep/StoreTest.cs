@@ -2,75 +2,56 @@ using SnapshotTools.Core.Catalog;
 
 namespace SnapshotTools.Core.Engine.Upkeep;
 
-/// <summary>Compares the catalog with the files, and checks every layer.</summary>
-internal sealed class StoreTest(EngineContext context, RunOptions options)
+/// <summary>Compares the catalog with the files, and checks every layer. Operations may go on meanwhile, and machines run.</summary>
+/// <param name="context">The store.</param>
+/// <param name="options">How to run.</param>
+/// <param name="isAlone">Whether the caller holds the locks of all volumes.</param>
+internal sealed class StoreTest(EngineContext context, RunOptions options, bool isAlone = false)
 {
+    private readonly UndisturbedLook _undisturbed = new(context, options, isAlone);
+
     public IReadOnlyList<StoreFinding> Run()
     {
         var findings = new List<StoreFinding>();
-        var layers = context.Catalog.Layers.All();
-        var byId = layers.ToDictionary(l => l.Id);
-        var present = context.Catalog.Volumes.All();
         var links = context.Storage.LeftLinks();
-        var volumes = present.Concat(context.Catalog.Volumes.Removed().Select(context.Catalog.Volumes.Get)).ToDictionary(v => v.Id);
-        long done = 0;
-        foreach (var layer in layers)
-        {
-            options.Cancellation.ThrowIfCancellationRequested();
-            options.Progress?.Report(new OperationProgress("Checking layers", done++, layers.Count));
-            TestLayer(layer, byId, volumes, findings);
-        }
-        findings.AddRange(new StablePaths(context).Wrong().Select(v => new StoreFinding(FindingSeverity.Warning, FindingCodes.StablePathWrong, v.Name,
-            $"The stable path '{context.Storage.PublishedPath(v.Name)}' does not lead to the head of volume '{v.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it.")));
+        TestLayers(findings);
+        foreach (var volume in new StablePaths(context).Wrong()) findings.AddRange(_undisturbed.At(volume.Id, () => TestStablePath(volume.Id)));
         // What was in use when the test began is gone by now.
         findings.AddRange(context.Storage.LeftLinks().Intersect(links).Select(l => new StoreFinding(FindingSeverity.Information, FindingCodes.LinkLeft, l,
             "A killed process left this link beside a stable path. Nothing uses it. Run Optimize-SnapshotStore to delete it.")));
-        FindStrangers(layers, volumes, findings);
-        FindForeignUsers(layers, volumes, findings);
+        FindStrangers(findings);
+        foreach (long volume in UsedByOthers().Select(l => l.VolumeId!.Value).Distinct()) findings.AddRange(_undisturbed.At(volume, () => FindForeignUsers(volume)));
         TestCatalog(findings);
-        foreach (long id in context.Catalog.Layers.VolumesWithUnneededLayers())
-            findings.Add(new StoreFinding(FindingSeverity.Information, FindingCodes.LayerUnneeded, volumes[id].Name, $"Volume '{volumes[id].Name}' has layers that nothing needs. Run Optimize-SnapshotStore to merge or delete them."));
+        foreach (string name in context.Catalog.Layers.VolumesWithUnneededLayers().Select(context.Catalog.Volumes.NameOf))
+            findings.Add(new StoreFinding(FindingSeverity.Information, FindingCodes.LayerUnneeded, name, $"Volume '{name}' has layers that nothing needs. Run Optimize-SnapshotStore to merge or delete them."));
         return findings;
     }
 
-    private void TestLayer(LayerRow layer, Dictionary<long, LayerRow> byId, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
+    private void TestLayers(List<StoreFinding> findings)
     {
-        var volume = volumes[layer.VolumeId!.Value];
-        string affected = Affected(layer, volume);
-        if (context.Storage.Measure(layer.File) is not { } facts)
+        var test = new LayerTest(context, _undisturbed, options);
+        var layers = context.Catalog.Layers.All().ConvertAll(l => l.Id);
+        long done = 0;
+        foreach (long id in layers)
         {
-            findings.Add(new StoreFinding(FindingSeverity.Error, FindingCodes.LayerMissing, layer.Location, $"The file of a layer is missing. It affects {affected}. Put the file back; Repair-SnapshotStore looks for it in the folders of -SearchPath, too."));
-            return;
+            options.Cancellation.ThrowIfCancellationRequested();
+            options.Progress?.Report(new OperationProgress("Checking layers", done++, layers.Count));
+            findings.AddRange(test.Run(id));
         }
-        if (layer.State == LayerState.Frozen && (facts.Length != layer.Length || facts.ModifiedAt != layer.ModifiedAt))
-            findings.Add(new StoreFinding(FindingSeverity.Error, FindingCodes.LayerChanged, layer.Location, $"The file was written after it was frozen. It affects {affected}. Find out what wrote to it; what was written there cannot be taken back."));
-        var parent = layer.ParentId is { } id ? byId[id].File : null;
-        findings.AddRange(context.Storage.Check(layer.File, parent, context.IdentityOf(layer, volume), options.Cancellation)
-            .Select(f => f with { Message = $"{f.Message}{(f.Severity == FindingSeverity.Error ? $" It affects {affected}." : "")} {NextStep(f.Code)}" }));
     }
 
-    /// <summary>What to do about a finding inside of a layer. A repair that could not mend it says the same, so nothing is promised here that a repair may not do.</summary>
-    private static string NextStep(string code) => code switch
-    {
-        FindingCodes.LayerDamaged => "Repair-SnapshotStore mends reference counts; what else is damaged has to come from a copy of the file.",
-        FindingCodes.LayerLeaks => "Repair-SnapshotStore gives the space back.",
-        FindingCodes.LayerBaseWrong or FindingCodes.LayerWithoutIdentity => "Repair-SnapshotStore mends it where the right base is in its place.",
-        _ => "Put the right file in its place; Repair-SnapshotStore looks for it in the folders of -SearchPath, too.",
-    };
+    private StoreFinding[] TestStablePath(long volumeId) => [.. new StablePaths(context).Wrong().Where(v => v.Id == volumeId).Select(v => new StoreFinding(
+        FindingSeverity.Warning, FindingCodes.StablePathWrong, v.Name,
+        $"The stable path '{context.Storage.PublishedPath(v.Name)}' does not lead to the head of volume '{v.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."))];
 
-    private string Affected(LayerRow layer, VolumeRow volume)
-    {
-        var snapshots = context.Catalog.Snapshots.OfVolume(volume.Id).FindAll(s => s.LayerId == layer.Id).ConvertAll(s => $"snapshot '{s.Name}'");
-        return $"volume '{volume.Name}'{(snapshots.Count > 0 ? $" ({string.Join(", ", snapshots)} and what descends from it)" : layer.State == LayerState.Head ? " (its present)" : "")}";
-    }
-
-    private void FindStrangers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
+    private void FindStrangers(List<StoreFinding> findings)
     {
         var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
         var known = context.Database.Read(KnownFiles);
-        var strangers = locations.Where(l => !known.Contains(l)).ToList();
+        var strangers = locations.Where(l => !known.Contains(l)).Intersect(context.Storage.ListLayers()).ToList();   // nor is one that went meanwhile
         if (strangers.Count == 0) return;
         var looks = context.Storage.Survey([]).ToDictionary(f => f.Location);
+        var layers = context.Catalog.Layers.All();
         foreach (string location in strangers)
         {
             var found = looks.GetValueOrDefault(location);
@@ -78,22 +59,26 @@ internal sealed class StoreTest(EngineContext context, RunOptions options)
             findings.Add(below is null
                 ? new StoreFinding(FindingSeverity.Warning, FindingCodes.FileUnknown, location, "The catalog does not know this file. Repair-SnapshotStore takes it into quarantine, from where it can be deleted.")
                 : new StoreFinding(FindingSeverity.Error, FindingCodes.ForeignOverlay, location,
-                    $"Something other than SnapshotTools put this image on a layer of volume '{volumes[below.VolumeId!.Value].Name}'. What was written since may be in it, and is not in the volume. Import it as a volume of its own if it is wanted, then remove it."));
+                    $"Something other than SnapshotTools put this image on a layer of volume '{context.Catalog.Volumes.NameOf(below.VolumeId!.Value)}'. What was written since may be in it, and is not in the volume. Import it as a volume of its own if it is wanted, then remove it."));
         }
     }
 
     private HashSet<string> KnownFiles() =>
         [.. context.Catalog.Layers.All().Select(l => l.Location), .. context.Catalog.Pending.Locations(), .. context.Catalog.Layers.Garbage(), .. context.Catalog.Copies.All().Select(c => c.Location)];
 
+    private StoreFinding[] FindForeignUsers(long volumeId) => [.. UsedByOthers().Where(l => l.VolumeId == volumeId).Select(l => new StoreFinding(
+        FindingSeverity.Warning, FindingCodes.LayerInForeignUse, l.Location,
+        $"Another process has this frozen layer of volume '{context.Catalog.Volumes.NameOf(volumeId)}' open, and not through the volume's head: somebody may have put an overlay of their own on it. Its snapshots cannot be merged away meanwhile. Find the process, for example with 'fuser' or 'lsof'."))];
+
     /// <summary>A layer that somebody has open while nobody has the head over it is read, or written, by something that came past us.</summary>
-    private void FindForeignUsers(List<LayerRow> layers, Dictionary<long, VolumeRow> volumes, List<StoreFinding> findings)
+    private List<LayerRow> UsedByOthers() => context.Database.Read(() =>
     {
-        var held = layers.Where(l => !l.External && context.Storage.IsHeld(l.File)).ToList();
-        var expected = held.Where(l => l.State == LayerState.Head).SelectMany(h => context.Catalog.Layers.Chain(h.Id)).Select(l => l.Id)
-            .Concat(context.Catalog.Copies.All().SelectMany(c => context.Catalog.Layers.Chain(c.LayerId)).Select(l => l.Id)).ToHashSet();   // what is being copied is read
-        findings.AddRange(held.Where(l => !expected.Contains(l.Id)).Select(l => new StoreFinding(FindingSeverity.Warning, FindingCodes.LayerInForeignUse, l.Location,
-            $"Another process has this frozen layer of volume '{volumes[l.VolumeId!.Value].Name}' open, and not through the volume's head: somebody may have put an overlay of their own on it. Its snapshots cannot be merged away meanwhile. Find the process, for example with 'fuser' or 'lsof'.")));
-    }
+        var held = context.Catalog.Layers.All().FindAll(l => !l.External && context.Storage.IsHeld(l.File));
+        // The heads that an operation is about to make are open already, and what is being copied is read.
+        var tops = held.Where(l => l.State == LayerState.Head).Select(l => l.Id).Concat(context.Catalog.Pending.Parents()).Concat(context.Catalog.Copies.All().Select(c => c.LayerId));
+        var expected = tops.SelectMany(context.Catalog.Layers.Chain).Select(l => l.Id).ToHashSet();
+        return held.FindAll(l => !expected.Contains(l.Id));
+    });
 
     private void TestCatalog(List<StoreFinding> findings)
     {

@@ -8,6 +8,9 @@ namespace SnapshotTools.Cmdlets;
 [OutputType(typeof(StoreFinding), typeof(bool))]
 public sealed class TestSnapshotStore : StoreCmdlet
 {
+    // An operation that does not copy data is over by then.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+
     /// <summary>The store's directory; $env:SNAPSHOTTOOLS_STORE by default, else SnapshotTools in the user's data folder.</summary>
     [Parameter(Position = 0, ValueFromPipeline = true, ValueFromPipelineByPropertyName = true)]
     [Alias("Path")]
@@ -22,7 +25,7 @@ public sealed class TestSnapshotStore : StoreCmdlet
     {
         var engine = Engine;
         var findings = Await("Testing the store", (reporter, token) =>
-            engine.Test(new RunOptions { Progress = reporter, Log = reporter.Verbose, Cancellation = token }));
+            engine.Test(new RunOptions { WaitForLock = Patience, Progress = reporter, Log = reporter.Verbose, Cancellation = token }));
         if (Quiet) WriteObject(findings.All(f => f.Severity == FindingSeverity.Information));
         else WriteObject(findings, enumerateCollection: true);
     }
