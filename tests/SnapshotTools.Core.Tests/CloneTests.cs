@@ -1,3 +1,7 @@
+using SnapshotTools.Embedded;
+using SnapshotTools.IO;
+using SnapshotTools.Testing.Files;
+
 namespace SnapshotTools.Core.Tests;
 
 /// <summary>Clones of volumes: usable at once, of one instant, filled behind, and independent in the end.</summary>
@@ -122,6 +126,35 @@ public sealed class CloneTests : IDisposable
         if (discard) Assert.Empty(Engine.Volumes.Find("data-copy"));
         else Assert.Equal(then, _store.Hash("data-copy"));
         _store.AssertClean(layers: discard ? 1 : 3);
+    }
+
+    [Fact]
+    public void A_copy_that_failed_when_it_was_in_place_and_is_stopped_is_a_clone_of_its_own()
+    {
+        _store.NewVolume("data");
+        _store.Write("data", 0, 300_000, 1);
+        string then = _store.Hash("data");
+        var files = new FaultyFileSystem(SystemFiles.Instance);
+        using var engine = EmbeddedStore.Open(files, _store.Directory);
+        var copy = Assert.Single(engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data")] }).Run().Copies);
+        bool isInPlace = false;
+        files.Before = (call, _) =>
+        {
+            if (isInPlace && call == FileCall.SyncDirectory) throw new IOException("The disk fails, as it is to.");
+            isInPlace |= call == FileCall.Rename;
+        };
+        Assert.Equal(ErrorIds.StoreIoFailed, Assert.Throws<SnapshotException>(() => engine.Operations.Run([copy.Id])).ErrorId);
+        files.Before = null;
+        Assert.True(isInPlace);
+        Assert.DoesNotContain(engine.Test(), f => f.Severity != FindingSeverity.Information);
+
+        Assert.Equal(OperationState.Cancelled, engine.Operations.Stop(copy.Id, false).Run().State);
+
+        Assert.Equal(then, _store.Hash("data-copy"));
+        Engine.Volumes.Remove("data", true).Run();   // which nothing lies on any more
+        Engine.Optimize().Run();
+        _store.AssertClean();
+        Assert.Equal(then, _store.Hash("data-copy"));
     }
 
     [Fact]

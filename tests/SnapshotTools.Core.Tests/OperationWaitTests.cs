@@ -3,7 +3,7 @@ using SnapshotTools.Embedded;
 
 namespace SnapshotTools.Core.Tests;
 
-/// <summary>When waiting for an operation ends.</summary>
+/// <summary>When waiting for an operation ends, and what stopping one leaves.</summary>
 public class OperationWaitTests
 {
     [Fact]
@@ -26,5 +26,15 @@ public class OperationWaitTests
         Assert.False(waiting.IsCompleted);
         worker.Dispose();
         Assert.Equal(OperationState.Completed, (await waiting).State);
+    }
+
+    [Fact]
+    public void Stopping_an_operation_whose_process_has_died_says_so_and_takes_it_back()
+    {
+        using var store = new TestStore();
+        var context = store.Engine.Context;
+        var dead = context.Database.Write(() => context.Catalog.Operations.Begin(OperationKind.Snapshot, "web01/s"));
+
+        Assert.Equal(OperationState.Interrupted, store.Engine.Operations.Stop(dead.Uid, false).Run().State);
     }
 }

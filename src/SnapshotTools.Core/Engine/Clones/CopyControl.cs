@@ -30,7 +30,12 @@ internal static class CopyControl
     public static OperationRow Stop(EngineContext context, OperationRow operation, bool discard, RunOptions options)
     {
         RequireStoppable(context, operation, discard);
-        if (context.Catalog.Copies.Find(operation.Id) is not { } copy) return Ask(context, operation, OperationWish.Stop, options, () => { });
+        if (context.Catalog.Copies.Find(operation.Id) is not { } copy)
+        {
+            var ended = Ask(context, operation, OperationWish.Stop, options, () => { });
+            if (ended.State == OperationState.Running) new Upkeep.Settling(context, options.Log).TakeBackIfDead(ended);   // nobody is at it any more
+            return context.Catalog.Operations.Get(operation.Id);
+        }
         return Ask(context, operation, discard ? OperationWish.Discard : OperationWish.Stop, options, () => Abandon(context, operation, copy, discard, options));
     }
 
@@ -98,12 +103,21 @@ internal static class CopyControl
     private static void Forget(EngineContext context, OperationRow operation, CopyRow copy, VolumeRow volume, bool discard)
     {
         if (discard) discard = IsUnused(context, volume);
+        var layer = context.Catalog.Layers.Get(copy.LayerId);
+        // One that failed in its last moment, when the copy was in place.
+        var whole = !discard && context.Storage.StandsAlone(layer.File) ? LayerFiles.Measure(context.Storage, layer) : null;
         context.Database.Write(() =>
         {
             context.Catalog.Layers.AddGarbage(copy.Location);
             context.Catalog.Copies.Delete(operation.Id);
             if (discard) VolumeRemoval.Forget(context, [volume]);
-            context.Catalog.Operations.End(operation.Id, OperationState.Cancelled, discard ? "Stopped; the clone was discarded." : "Stopped; the clone stays linked to its source.");
+            if (whole is not null)
+            {
+                context.Catalog.Layers.SetParent(layer.Id, null);
+                context.Catalog.Layers.SetFacts(layer.Id, whole);
+            }
+            string rest = discard ? "the clone was discarded" : whole is not null ? "the clone owns all of its data already" : "the clone stays linked to its source";
+            context.Catalog.Operations.End(operation.Id, OperationState.Cancelled, $"Stopped; {rest}.");
         });
     }
 
