@@ -1,4 +1,7 @@
 using SnapshotTools.Embedded;
+using SnapshotTools.IO;
+using SnapshotTools.Qcow2;
+using SnapshotTools.Testing.Files;
 
 namespace SnapshotTools.Core.Tests;
 
@@ -36,6 +39,28 @@ public class SettlingTests
         Assert.Equal(["The stable path of volume 'a' leads to its head again."], log);
         Assert.Equal(hasClone ? ["a", "clone"] : ["a"], Directory.GetFiles(Path.Combine(store.Directory, "volumes")).Select(p => Path.GetFileNameWithoutExtension(p)).Order());
         Assert.Empty(catalog.Layers.Unpublished());
+        store.AssertClean();
+    }
+
+    [Fact]
+    public void A_new_head_that_something_has_open_is_kept_even_where_no_machine_is_seen()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "data");
+        var files = new FaultyFileSystem(SystemFiles.Instance);
+        var killed = EmbeddedStore.Open(files, store.Directory);
+        string[] before = Directory.GetFiles(Path.Combine(store.Directory, "layers"));
+        files.Fail(FileCall.Flush, 1, FaultKind.Kill, always: true);   // the new head is made, and nothing of it is committed
+        Assert.NotNull(Record.Exception(() => killed.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "s" }).Run()));
+        Record.Exception(killed.Dispose);
+        string head = Assert.Single(Directory.GetFiles(Path.Combine(store.Directory, "layers")).Except(before));
+
+        using (var file = SystemFiles.Instance.Open(head, FileOpenMode.ReadWrite))
+        using (ImageLock.Acquire(file, ImageUse.Write))
+            store.Reopen();
+
+        Assert.Equal(head, store.Engine.Volumes.Get("data").HeadPath);
+        store.Engine.Optimize().Run();
         store.AssertClean();
     }
 }

@@ -8,13 +8,15 @@ namespace SnapshotTools.Qemu.Launch;
 /// <summary>Starts machines and finds again those that run, whichever session started them.</summary>
 /// <param name="files">The files.</param>
 /// <param name="program">QEMU; <see cref="QemuProgram.Find"/> when null.</param>
-/// <param name="runRoot">Where the run folders are; <see cref="RunFolder.DefaultRoot"/> when null.</param>
+/// <param name="runRoot">Where the run folders are; <see cref="RunRoots.OfThisUser"/> when null.</param>
 public sealed class QemuLauncher(IFileSystem files, string? program = null, string? runRoot = null)
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
 
+    private readonly IReadOnlyList<string> _roots = runRoot is null ? RunRoots.OfThisUser() : [runRoot];
+
     /// <summary>The run folder of a machine.</summary>
-    public RunFolder FolderOf(Guid machine) => RunFolder.Of(files, machine, runRoot);
+    public RunFolder FolderOf(Guid machine) => RunFolder.Of(files, machine, _roots);
 
     /// <summary>Starts a machine behind a daemon of its own, which outlives this process, and connects to it.</summary>
     /// <exception cref="QemuStartException">It runs already, QEMU is missing, or QEMU refused; with QEMU's own words.</exception>

@@ -38,21 +38,19 @@ public sealed class RunFolder
 
     private string Record => In("machine.json");
 
-    /// <summary>The folder in which all run folders of this user are: <c>$SNAPSHOTTOOLS_RUN</c>, else below
-    /// <c>/run</c> for root, <c>$XDG_RUNTIME_DIR</c> for others, or the folder for temporary files.</summary>
-    public static string DefaultRoot()
-    {
-        if (Environment.GetEnvironmentVariable("SNAPSHOTTOOLS_RUN") is { Length: > 0 } named) return named;
-        if (OperatingSystem.IsLinux() && Environment.IsPrivilegedProcess && Directory.Exists("/run")) return "/run/snapshottools";
-        return Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } runtime
-            ? System.IO.Path.Combine(runtime, "snapshottools")
-            : System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"snapshottools-{Environment.UserName}");
-    }
+    private bool IsInUse => Load() is { Process.IsAlive: true };
 
-    /// <summary>The folder of a machine, whether it exists or not.</summary>
-    public static RunFolder Of(IFileSystem files, Guid machine, string? root = null) =>
+    /// <summary>The folder of a machine, whether it exists or not: where it runs, else where it would be started.</summary>
+    /// <param name="files">The files.</param>
+    /// <param name="machine">The machine.</param>
+    /// <param name="roots">The folders in which run folders may be, that for new ones first; see <see cref="RunRoots"/>.</param>
+    public static RunFolder Of(IFileSystem files, Guid machine, IReadOnlyList<string> roots)
+    {
         // Its last eight bytes, which are random: socket addresses are short.
-        new(files, System.IO.Path.Combine(root ?? DefaultRoot(), machine.ToString("N")[^16..]));
+        string name = machine.ToString("N")[^16..];
+        var folders = roots.Select(r => new RunFolder(files, System.IO.Path.Combine(r, name))).ToList();
+        return folders.Count == 1 || folders[0].IsInUse ? folders[0] : folders.Skip(1).FirstOrDefault(f => f.IsInUse && f.IsMine()) ?? folders[0];
+    }
 
     /// <summary>Makes the folder, for its owner only.</summary>
     /// <exception cref="IOException">The folder, or the one above it, is a link or belongs to someone else.</exception>
@@ -139,6 +137,20 @@ public sealed class RunFolder
         if (_files.Stat(fresh) is not null) _files.Delete(fresh);
         using (var file = _files.Create(fresh)) file.Write(0, JsonSerializer.SerializeToUtf8Bytes(record));
         _files.Rename(fresh, Record);
+    }
+
+    /// <summary>Whether the folder is this user's: where others may make folders too, they may make one that looks like ours.</summary>
+    private bool IsMine()
+    {
+        try
+        {
+            MakePrivate(Path);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     private void MakePrivate(string folder)

@@ -46,6 +46,6 @@ internal static class LiveHeads
             using var machine = context.FindMachine(context.ResolveVm(vm));
             if (machine is not null) return machine.Heads.Contains(path);
         }
-        return !context.Storage.IsEmpty(file);
+        return context.Storage.IsHeld(file) || !context.Storage.IsEmpty(file);   // what has it open may be a machine that this session cannot see
     }
 }
