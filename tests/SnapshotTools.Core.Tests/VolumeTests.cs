@@ -23,6 +23,20 @@ public class VolumeTests
         store.AssertClean(layers: 2);
     }
 
+    [Fact]
+    public void What_belongs_to_the_store_already_is_not_adopted()
+    {
+        using var store = new TestStore();
+        var data = store.NewVolume("data");
+        foreach (string path in new[] { data.Path, data.HeadPath })
+        {
+            var error = Assert.Throws<SnapshotException>(() => store.Engine.Volumes.Create(new NewVolumeRequest { Name = "again", ImagePath = path, Adopt = true }));
+            Assert.Equal(ErrorIds.ImageRefused, error.ErrorId);
+        }
+        Assert.Single(store.Engine.Volumes.Find());
+        store.AssertClean(layers: 1);
+    }
+
     [ToolFact("qemu-img")]
     public void An_adopted_image_stays_where_it_is_and_is_only_read()
     {

@@ -93,6 +93,9 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
     {
         _source = new ImageSource(request.ImagePath!, request.ImageFormat ?? FormatByName(request.ImagePath!), request.AllowedBackingFiles);
         _image = Storage.Inspect(_source);
+        if (request.Adopt && _source.Path.StartsWith(Context.Store + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            throw new SnapshotException(ErrorIds.ImageRefused, ErrorKind.InvalidInput,
+                $"Image '{_source.Path}' is in the store itself and cannot be adopted: its own volume would change or delete it. Clone that volume, with Copy-Volume, or import the image: leave -Adopt away.", _source.Path);
         if (request.Adopt && _image.BackingFile is { } below)
             throw new SnapshotException(ErrorIds.ImageRefused, ErrorKind.InvalidInput,
                 $"Image '{_source.Path}' lies on '{below}' and cannot be adopted: the store could not vouch for what it does not hold. Import it, which copies what it reads as: leave -Adopt away.", _source.Path);
