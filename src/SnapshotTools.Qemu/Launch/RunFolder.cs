@@ -49,7 +49,7 @@ public sealed class RunFolder
         // Its last eight bytes, which are random: socket addresses are short.
         string name = machine.ToString("N")[^16..];
         var folders = roots.Select(r => new RunFolder(files, System.IO.Path.Combine(r, name))).ToList();
-        return folders.Count == 1 || folders[0].IsInUse ? folders[0] : folders.Skip(1).FirstOrDefault(f => f.IsInUse && f.IsMine()) ?? folders[0];
+        return folders.Count == 1 || folders[0].IsInUse ? folders[0] : folders.Skip(1).FirstOrDefault(f => f.IsInUse) ?? folders[0];
     }
 
     /// <summary>Makes the folder, for its owner only.</summary>
@@ -73,7 +73,7 @@ public sealed class RunFolder
     /// <summary>The machine that was started in this folder, or null. It may have ended since.</summary>
     public MachineRecord? Load()
     {
-        if (_files.Stat(Record) is null) return null;   // most machines of a large store do not run
+        if (_files.Stat(Record) is null || !IsMine()) return null;   // most machines of a large store do not run
         try
         {
             using var file = _files.Open(Record, FileOpenMode.Read);

@@ -23,7 +23,7 @@ public sealed class InitializeTests : IDisposable
             {
                 if (files.AllCalls + 1 < at || made != default) return;
                 made = Guid.Empty;
-                if (EmbeddedStoreIsBeingMade(store)) return;
+                if (IsBeingMade(store)) return;
                 made = EmbeddedStore.Initialize(store).Run().Id;
                 using var engine = EmbeddedStore.Open(store);
                 engine.Volumes.Create(new NewVolumeRequest { Name = "data", SizeBytes = 1 << 20 }).Run();
@@ -41,7 +41,7 @@ public sealed class InitializeTests : IDisposable
     }
 
     /// <summary>Whether the lock is held for the making: then the other one would wait for this very thread.</summary>
-    private static bool EmbeddedStoreIsBeingMade(string store)
+    private static bool IsBeingMade(string store)
     {
         string locks = Path.Combine(store, "locks");
         if (!File.Exists(locks)) return false;

@@ -17,6 +17,7 @@ internal sealed class UndisturbedLook(EngineContext context, RunOptions options,
     {
         var seen = look();
         if (seen.Count == 0 || isAlone) return seen;
+        if (_busy.Contains(volumeId)) return [];   // it is waited for once
         try
         {
             using var mine = context.Locks.Acquire([LockKey.Volume(volumeId)], options.WaitForLock, _ => Busy(), null, options.Cancellation);
@@ -24,7 +25,7 @@ internal sealed class UndisturbedLook(EngineContext context, RunOptions options,
         }
         catch (SnapshotException error) when (error.ErrorId == ErrorIds.SharedVolumeBusy)
         {
-            if (!_busy.Add(volumeId)) return [];
+            _busy.Add(volumeId);
             string name = context.Catalog.Volumes.NameOf(volumeId);
             return [new StoreFinding(FindingSeverity.Information, FindingCodes.VolumeBusy, name,
                 $"An operation is changing volume '{name}', so not all of its layers could be judged. When it has ended (Get-SnapshotOperation), test the store again.")];
