@@ -43,6 +43,10 @@ internal sealed partial class LayerStorage
                 f.Severity == CheckSeverity.Error ? FindingCodes.LayerDamaged : FindingCodes.LayerLeaks, layer.Location, f.Message)).ToList();
             return findings.Count > 0 && (IsWritten(layer) || Measure(layer) != before) ? null : findings;
         }
+        catch (FileNotFoundException)
+        {
+            return [];   // whether it is to be there is its place's matter
+        }
         catch (Exception error) when (error is Qcow2Exception or IOException)
         {
             return [Unreadable(layer, error)];
@@ -52,9 +56,16 @@ internal sealed partial class LayerStorage
     public bool IsHeld(LayerFile layer)
     {
         if (files.Stat(PathOf(layer)) is not { Kind: FileKind.Regular }) return false;
-        using var file = files.Open(PathOf(layer), FileOpenMode.Read);
-        // Whoever writes an image excludes its readers too, so this sees a reader and a writer.
-        return !ImageLock.IsFree(file, ImageUse.Write);
+        try
+        {
+            using var file = files.Open(PathOf(layer), FileOpenMode.Read);
+            // Whoever writes an image excludes its readers too, so this sees a reader and a writer.
+            return !ImageLock.IsFree(file, ImageUse.Write);
+        }
+        catch (FileNotFoundException)
+        {
+            return false;   // it was deleted just now
+        }
     }
 
     private bool IsWritten(LayerFile layer)

@@ -1,6 +1,7 @@
 using SnapshotTools.Core.Engine;
 using SnapshotTools.Embedded;
 using SnapshotTools.IO;
+using SnapshotTools.Testing;
 using SnapshotTools.Testing.Files;
 
 namespace SnapshotTools.Core.Tests.Reliability;
@@ -42,7 +43,8 @@ public sealed class TestWhileWorkingTests : IDisposable
     public void An_operation_that_comes_in_the_middle_of_a_test_is_not_taken_for_damage(string operation)
     {
         int calls = Count();
-        foreach (int at in Enumerable.Range(0, 12).Select(i => 1 + (calls * i / 12)))
+        int positions = Math.Min(calls, 12 * Effort.Factor);
+        foreach (int at in Enumerable.Range(0, positions).Select(i => 1 + (calls * i / positions)))
         {
             string store = _scenario.Copy();
             var files = new FaultyFileSystem(SystemFiles.Instance);
