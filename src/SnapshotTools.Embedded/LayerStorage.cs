@@ -126,13 +126,16 @@ internal sealed partial class LayerStorage(IFileSystem files, StoreLayout layout
         if (plan.Steps.Count > 0) ImageRepair.Execute(files, plan, options);
     }
 
-    public IReadOnlyList<string> ListLayers() =>
-        [.. files.List(layout.Layers).Select(f => Path.GetRelativePath(layout.Directory, f.Path).Replace('\\', '/'))];
+    public IReadOnlyList<string> ListLayers() => ListFolder(layout.Layers);
+
+    public IReadOnlyList<string> ListMemory() => ListFolder(layout.Memory);
 
     public void Dispose()
     {
         // Nothing stays open between calls.
     }
+
+    private string[] ListFolder(string folder) => files.Stat(folder) is null ? [] : [.. files.List(folder).Select(f => RelativeTo(f.Path))];
 
     private IBlockFile OpenToFlush(LayerFile layer) => files.Open(PathOf(layer), layer.External ? FileOpenMode.ReadFollowingLinks : FileOpenMode.Read);
 

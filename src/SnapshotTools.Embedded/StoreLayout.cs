@@ -18,11 +18,14 @@ internal sealed class StoreLayout(string directory)
     /// <summary>The stable paths: links named after the volumes.</summary>
     public string Volumes => Path.Combine(Directory, VolumesFolder);
 
+    /// <summary>Saved memory, and the variables of firmware.</summary>
+    public string Memory => Path.Combine(Directory, MemoryFolder);
+
     /// <summary>Files that a repair took out of the way.</summary>
     public string Quarantine => PathOf(QuarantineFolder);
 
     /// <summary>The folders of a store.</summary>
-    public IReadOnlyList<string> Folders => [Layers, Volumes, PathOf(MemoryFolder)];
+    public IReadOnlyList<string> Folders => [Layers, Volumes, Memory];
 
     /// <summary>The engine's own files.</summary>
     public StoreFiles Files => new(Directory, Path.Combine(Directory, "catalog.sqlite"), Path.Combine(Directory, "locks"));

@@ -52,6 +52,7 @@ public class RuleTests
         string image = store.File("image.raw");
         File.WriteAllBytes(image, new byte[1 << 20]);
         var machines = store.Engine.Context.Catalog.Machines;
+        File.WriteAllText(Path.Combine(store.Directory, "memory", "of-then"), "all that its guest had in mind");
         machines.SetMemory(machines.FindById(vm.Id)!.Id, "memory/of-then");
         Assert.Equal(VmState.Suspended, store.Engine.Machines.Get("web01").State);
 

@@ -50,6 +50,16 @@ internal sealed class MachineTable(Database database)
         WHERE NOT EXISTS(SELECT 1 FROM vm WHERE suspended_memory = ?1) AND NOT EXISTS(SELECT 1 FROM vm_snapshot WHERE memory = ?1)
         """, location);
 
+    /// <summary>All memory that was saved, of snapshots and of VMs that are suspended; one of both is here twice.</summary>
+    public List<SavedMemory> AllMemory() => database.Query(
+        """
+        SELECT s.memory, v.name, s.name FROM vm_snapshot s JOIN vm v ON v.id = s.vm_id WHERE s.memory IS NOT NULL
+        UNION ALL SELECT suspended_memory, name, NULL FROM vm WHERE suspended_memory IS NOT NULL
+        """, r => new SavedMemory(r.GetString(0), r.GetString(1), r.Text(2)));
+
+    /// <summary>All files of firmware variables.</summary>
+    public List<string> AllFirmware() => database.Query("SELECT location FROM firmware", r => r.GetString(0));
+
     /// <summary>The machine of a VM that someone else started, if one was connected.</summary>
     public ConnectedMachine? Connected(long vmId) => database.Single(
         "SELECT monitor, agent, names FROM connected WHERE vm_id = ?1",
@@ -102,3 +112,9 @@ internal sealed class MachineTable(Database database)
     public Dictionary<long, int> SnapshotCounts() =>
         database.Query("SELECT vm_id, count(*) FROM vm_snapshot GROUP BY vm_id", r => (r.GetInt64(0), r.GetInt32(1))).ToDictionary(c => c.Item1, c => c.Item2);
 }
+
+/// <summary>A file of saved memory.</summary>
+/// <param name="Location">Where it is.</param>
+/// <param name="Vm">The name of its VM.</param>
+/// <param name="Snapshot">The name of the snapshot that has it; null when the VM is to go on from it.</param>
+internal sealed record SavedMemory(string Location, string Vm, string? Snapshot);

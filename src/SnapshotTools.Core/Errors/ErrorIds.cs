@@ -42,6 +42,9 @@ public static class ErrorIds
     /// <summary>The disks of a suspended VM were written to since its memory was saved, so that it cannot go on from that.</summary>
     public const string MemoryOutdated = nameof(MemoryOutdated);
 
+    /// <summary>The file of the memory that a VM is to go on from, or that a snapshot has, is not there.</summary>
+    public const string MemoryMissing = nameof(MemoryMissing);
+
     /// <summary>The consistency asked for cannot be had.</summary>
     public const string ConsistencyNotAvailable = nameof(ConsistencyNotAvailable);
 

@@ -42,6 +42,9 @@ public static class FindingCodes
     /// <summary>Something other than SnapshotTools put an image on a layer.</summary>
     public const string ForeignOverlay = nameof(ForeignOverlay);
 
+    /// <summary>The file of a memory that was saved is not there.</summary>
+    public const string MemoryMissing = nameof(MemoryMissing);
+
     /// <summary>An operation is changing a volume, so that not all of its layers could be judged.</summary>
     public const string VolumeBusy = nameof(VolumeBusy);
 

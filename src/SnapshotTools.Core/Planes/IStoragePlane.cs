@@ -134,6 +134,9 @@ public interface IStoragePlane : IDisposable
     /// <summary>Locations of the layer files that there are.</summary>
     IReadOnlyList<string> ListLayers();
 
+    /// <summary>Locations of the files of saved memory, and of firmware variables, that there are.</summary>
+    IReadOnlyList<string> ListMemory();
+
     /// <summary>Looks at all layer files of the store, those in quarantine, and those in other directories that a user named. A file that cannot be
     /// read is among them with the reason.</summary>
     IReadOnlyList<FoundLayer> Survey(IReadOnlyList<string> alsoIn);

@@ -281,6 +281,28 @@ public sealed class RepairTests : IDisposable
     }
 
     [Fact]
+    public void Memory_that_is_gone_is_named_and_its_checkpoint_is_not_restored_over_the_present()
+    {
+        string memory = Path.Combine(_store, "memory", "saved.memory"), stranger = Path.Combine(_store, "memory", "stranger.memory");
+        using var engine = EmbeddedStore.Open(_store);
+        StoreScenario.Execute(Catalog, "UPDATE vm_snapshot SET memory = 'memory/saved.memory' WHERE name = 'a'");
+        File.WriteAllText(memory, "all that it remembers");
+        StoreScenario.AssertClean(engine);
+        File.Delete(memory);
+        File.WriteAllText(stranger, "nobody's");
+
+        var findings = engine.Test();
+        Assert.Equal([("FileUnknown", "memory/stranger.memory"), ("MemoryMissing", "memory/saved.memory")], findings.Select(f => (f.Code, f.Subject)).Order());
+        Assert.Contains("snapshot 'a' of VM 'web01'", findings.Single(f => f.Code == "MemoryMissing").Message, StringComparison.Ordinal);
+        Assert.Equal(ErrorIds.MemoryMissing, Assert.Throws<SnapshotException>(() => engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a" })).ErrorId);
+        var repairs = engine.Repair().Run();
+        Assert.Equal([("FileUnknown", true), ("MemoryMissing", false)], repairs.Select(r => (r.Code, r.IsMended)).Order());
+        Assert.True(File.Exists(Path.Combine(_store, "quarantine", "stranger.memory")));
+        engine.EmptyQuarantine().Run();
+        Assert.False(File.Exists(Path.Combine(_store, "quarantine", "stranger.memory")));
+    }
+
+    [Fact]
     public void A_layer_that_was_moved_is_found_by_its_identity()
     {
         string layer = LayerOf("a"), elsewhere = Directory.CreateDirectory(_scenario.NewDirectory()).FullName;

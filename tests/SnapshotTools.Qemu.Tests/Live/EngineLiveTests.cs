@@ -100,6 +100,10 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         using (var shell = await ConnectAsync()) await StartWorkAsync(shell);
         _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "check", Memory = true }).Run();
         _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "check", StopVm = true }).Run();
+        string memory = Assert.Single(Directory.GetFiles(Path.Combine(_engine.GetStore().Path, "memory")));
+        File.Move(memory, memory + ".away");
+        Assert.Equal(ErrorIds.MemoryMissing, Assert.Throws<SnapshotException>(() => _engine.Machines.Start("web01").Run()).ErrorId);
+        File.Move(memory + ".away", memory);
         _engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "of the disks" }).Run();   // another empty layer between
         var volume = _engine.Machines.Get("web01").Volumes[0].Volume;
         Tool.Run("qemu-io", ["-f", "qcow2", "-c", "write 40M 64k", _engine.Volumes.Get(volume).Path]);

@@ -9,6 +9,11 @@ namespace SnapshotTools.Core.Engine.Power;
 /// </summary>
 internal static class FirmwareFiles
 {
+    private const string Making = ".new";
+
+    /// <summary>A file's location, and where it is while it is made.</summary>
+    public static string[] NamesOf(string location) => [location, location + Making];
+
     /// <summary>The configuration as it is run: with the VM's own file in place of the template.</summary>
     public static MachineDefinition WithOwnVariables(this MachineDefinition machine, EngineContext context, VmRow vm)
     {
@@ -31,7 +36,7 @@ internal static class FirmwareFiles
     /// <summary>Makes a durable copy, which is there as a whole or not at all.</summary>
     public static void Copy(EngineContext context, string source, string location)
     {
-        string target = context.Storage.PathOf(location), fresh = target + ".new";
+        string target = context.Storage.PathOf(location), fresh = target + Making;
         using (var from = context.Files.Open(context.Storage.PathOf(source), FileOpenMode.ReadFollowingLinks))
         {
             byte[] content = new byte[from.Length];

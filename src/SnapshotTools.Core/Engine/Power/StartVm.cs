@@ -49,8 +49,11 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         if (context.Compute?.LastWords(vm.Uid) is { } words) options.Warn?.Invoke($"VM '{vm.Name}' had ended by itself before; the hypervisor's last words were: '{words}'.");
         // The machine may have died in a merge of its layers.
         foreach (var attachment in context.Catalog.Machines.Attachments(vm.Id)) LiveMerging.Settle(context, attachment.VolumeId);
-        SuspendedDisks.RequireUntouched(context, vm);
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
+        if (memory is not null && context.Files.Stat(memory) is null)
+            throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged,
+                $"The memory that VM '{vm.Name}' is to go on from is missing: '{memory}'. Nothing was started. Put the file back; or let it boot from its disks: Stop-VmInstance {vm.Name} -TurnOff, then Start-VmInstance {vm.Name}", vm.Name);
+        SuspendedDisks.RequireUntouched(context, vm);
         using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused || memory is not null, options.Warn), options.Cancellation);
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
         if (memory is null) options.Log?.Invoke($"VM '{vm.Name}' was started");

@@ -39,6 +39,9 @@ internal sealed record RestoreChoice
     /// <summary>Why the memory of a VM that runs cannot be kept; null when it can, or when it does not run.</summary>
     public string? WhyNoMemory { get; init; }
 
+    /// <summary>Whether all of the snapshot is restored, with its memory and its machine's configuration.</summary>
+    public required bool IsWhole { get; init; }
+
     /// <summary>Whether the VM had a machine.</summary>
     public bool Ran => State is VmState.Running or VmState.Paused;
 
@@ -55,7 +58,7 @@ internal sealed record RestoreChoice
             throw new SnapshotException(ErrorIds.VmInError, ErrorKind.Conflict,
                 $"The restore of VM '{vm.Name}' that failed was to snapshot '{snapshot.Name}'. End it first: Restore-VmSnapshot {vm.Name} -FailAction Retry, or -FailAction Rollback.", vm.Name);
         IReadOnlyList<string> volumes = failed?.Volumes ?? request.Volumes;
-        var (parts, restored) = PartsOf(context, vm, snapshot, volumes);
+        var (parts, restored, isWhole) = PartsOf(context, vm, snapshot, volumes);
         var state = failed is null ? context.StateOf(vm) : failed.Was ?? VmState.Stopped;
         return new RestoreChoice
         {
@@ -63,6 +66,7 @@ internal sealed record RestoreChoice
             Failed = failed,
             Snapshot = snapshot,
             Parts = parts,
+            IsWhole = isWhole,
             Restored = restored,
             Layers = context.Catalog.Layers.Of(parts, p => p.LayerId),
             Heads = context.Catalog.Layers.Of(restored, v => v.HeadId),
@@ -82,7 +86,7 @@ internal sealed record RestoreChoice
             : new SnapshotException(ErrorIds.VolumeInUse, ErrorKind.Conflict, $"VM '{Vm.Name}' is running and uses the volumes that would be restored. Use -StopVm, or stop it first: Stop-VmInstance {Vm.Name}", Vm.Name);
     }
 
-    private static (List<VolumeSnapshotRow> Parts, List<VolumeRow> Volumes) PartsOf(EngineContext context, VmRow vm, VmSnapshotRow snapshot, IReadOnlyList<string> wanted)
+    private static (List<VolumeSnapshotRow> Parts, List<VolumeRow> Volumes, bool IsWhole) PartsOf(EngineContext context, VmRow vm, VmSnapshotRow snapshot, IReadOnlyList<string> wanted)
     {
         var all = context.Catalog.Snapshots.OfVmSnapshot(snapshot.Id);
         var volumes = context.Catalog.Volumes.Of(all, p => p.VolumeId);
@@ -94,7 +98,8 @@ internal sealed record RestoreChoice
                     $"Volume '{Names.Shown(name)}' is not part of snapshot '{snapshot.Name}' of VM '{vm.Name}', which has {string.Join(", ", volumes.Select(v => $"'{v.Name}'"))}. A snapshot restores onto its own volumes only; make another disk from it with New-VmVolume -FromSnapshot.", Names.Shown(name));
         }
         var any = Names.Matcher(wanted);
-        return (all.Where((_, i) => any(volumes[i].Name, volumes[i].Uid)).ToList(), volumes.FindAll(v => any(v.Name, v.Uid)));
+        var parts = all.Where((_, i) => any(volumes[i].Name, volumes[i].Uid)).ToList();
+        return (parts, volumes.FindAll(v => any(v.Name, v.Uid)), parts.Count == all.Count);
     }
 
     /// <summary>A memory is of use only to a machine of the same devices, over disks that nobody has written to since.</summary>

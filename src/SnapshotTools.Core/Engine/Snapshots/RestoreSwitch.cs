@@ -15,7 +15,6 @@ internal sealed class RestoreSwitch
     private readonly List<LayerRow> _replaced;
     private readonly NewHeads _heads;
     private readonly VmConfiguration _configuration;
-    private readonly bool _isWhole;
     private readonly string? _ofSnapshot, _variables, _own, _ofBackup;
 
     /// <summary>Finds out what is to be done, anew for each attempt.</summary>
@@ -30,8 +29,7 @@ internal sealed class RestoreSwitch
         _configuration = Json.Read<VmConfiguration>(choice.Snapshot.Configuration);
         _heads = HeadsOver([.. choice.Restored, .. otherVolumes], [.. choice.Layers, .. Catalog.Layers.Of(others, p => p.LayerId)]);
 
-        _isWhole = choice.Parts.Count == Catalog.Snapshots.OfVmSnapshot(choice.Snapshot.Id).Count;
-        _ofSnapshot = _isWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
+        _ofSnapshot = choice.IsWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
         _variables = _ofSnapshot is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
         // Variables that the VM keeps are the backup's too, as a copy.
         _own = choice.KeepBackup && _variables is null ? FirmwareFiles.Of(context, choice.Vm) : null;
@@ -68,8 +66,8 @@ internal sealed class RestoreSwitch
             _heads.Commit(_parts.ConvertAll(p => p.Id));
             for (int i = 0; i < kept.Count; i++) Catalog.Layers.Freeze(_replaced[i].Id, kept[i]);
             isTidy = Collect();
-            Catalog.Machines.SetMemory(_choice.Vm.Id, _isWhole ? _choice.Snapshot.Memory : null);   // otherwise it would be of other disks
-            if (_isWhole)
+            Catalog.Machines.SetMemory(_choice.Vm.Id, _choice.IsWhole ? _choice.Snapshot.Memory : null);   // otherwise it would be of other disks
+            if (_choice.IsWhole)
             {
                 Catalog.Machines.SetPresent(_choice.Vm.Id, _choice.Snapshot.Id);
                 Catalog.Machines.SetConfiguration(_choice.Vm.Id, _configuration);

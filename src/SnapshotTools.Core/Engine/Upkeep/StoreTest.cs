@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine.Upkeep;
 
@@ -19,6 +20,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
         // What was in use when the test began is gone by now.
         findings.AddRange(context.Storage.LeftLinks().Intersect(links).Select(l => new StoreFinding(FindingSeverity.Information, FindingCodes.LinkLeft, l,
             "A killed process left this link beside a stable path. Nothing uses it. Run Optimize-SnapshotStore to delete it.")));
+        TestMemory(findings);
         FindStrangers(findings);
         foreach (long volume in UsedByOthers().Select(l => l.VolumeId!.Value).Distinct()) findings.AddRange(_undisturbed.At(volume, () => FindForeignUsers(volume)));
         TestCatalog(findings);
@@ -44,11 +46,22 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
         FindingSeverity.Warning, FindingCodes.StablePathWrong, v.Name,
         $"The stable path '{context.Storage.PublishedPath(v.Name)}' does not lead to the head of volume '{v.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."))];
 
+    private void TestMemory(List<StoreFinding> findings)
+    {
+        var missing = context.Catalog.Machines.AllMemory().FindAll(m => context.Files.Stat(context.Storage.PathOf(m.Location)) is null);
+        // What was forgotten in the meantime was deleted with good reason.
+        if (missing.Count > 0) findings.AddRange(missing.Intersect(context.Catalog.Machines.AllMemory()).Select(m => new StoreFinding(FindingSeverity.Error, FindingCodes.MemoryMissing, m.Location, m.Snapshot is null
+            ? $"The memory that VM '{m.Vm}' is to go on from is missing. Put the file back; or let the VM boot from its disks: Stop-VmInstance {m.Vm} -TurnOff"
+            : $"The saved memory of snapshot '{m.Snapshot}' of VM '{m.Vm}' is missing, so that it cannot be restored. Put the file back. Its disks are not affected; a VM is made of them with Copy-VmInstance {m.Vm} -SnapshotName {m.Snapshot}")));
+    }
+
+    private List<string> ListFiles() => [.. context.Storage.ListLayers(), .. context.Storage.ListMemory()];
+
     private void FindStrangers(List<StoreFinding> findings)
     {
-        var locations = context.Storage.ListLayers();   // first, so that a file made meanwhile is known by then
+        var locations = ListFiles();   // first, so that a file made meanwhile is known by then
         var known = context.Database.Read(KnownFiles);
-        var strangers = locations.Where(l => !known.Contains(l)).Intersect(context.Storage.ListLayers()).ToList();   // nor is one that went meanwhile
+        var strangers = locations.Where(l => !known.Contains(l)).Intersect(ListFiles()).ToList();   // nor is one that went meanwhile
         if (strangers.Count == 0) return;
         var looks = context.Storage.Survey([]).ToDictionary(f => f.Location);
         var layers = context.Catalog.Layers.All();
@@ -64,7 +77,10 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
     }
 
     private HashSet<string> KnownFiles() =>
-        [.. context.Catalog.Layers.All().Select(l => l.Location), .. context.Catalog.Pending.Locations(), .. context.Catalog.Layers.Garbage(), .. context.Catalog.Copies.All().Select(c => c.Location)];
+        [
+            .. context.Catalog.Layers.All().Select(l => l.Location), .. context.Catalog.Pending.Locations(), .. context.Catalog.Layers.Garbage(), .. context.Catalog.Copies.All().Select(c => c.Location),
+            .. context.Catalog.Machines.AllMemory().Select(m => m.Location), .. context.Catalog.Machines.AllFirmware().SelectMany(FirmwareFiles.NamesOf),
+        ];
 
     private StoreFinding[] FindForeignUsers(long volumeId) => [.. UsedByOthers().Where(l => l.VolumeId == volumeId).Select(l => new StoreFinding(
         FindingSeverity.Warning, FindingCodes.LayerInForeignUse, l.Location,
