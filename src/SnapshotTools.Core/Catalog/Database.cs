@@ -68,6 +68,18 @@ internal sealed class Database : IDisposable
         }
     }
 
+    /// <summary>A catalog's file and those that SQLite may have beside it.</summary>
+    public static string[] FilesOf(string path) => [path, path + "-wal", path + "-shm", path + "-journal"];
+
+    /// <summary>Where a catalog is made that comes into its place whole; what a killed process left there is deleted.</summary>
+    public static string PlaceToMake(IFileSystem files, string path)
+    {
+        string making = path + ".new";
+        foreach (string left in FilesOf(making))
+            if (files.Stat(left) is not null) files.Delete(left);
+        return making;
+    }
+
     /// <summary>
     /// Runs <paramref name="work"/> in one write transaction. With <paramref name="durable"/> false it survives the end of
     /// this process but not that of the machine: only for what can be found out again.

@@ -207,8 +207,7 @@ internal sealed class Collecting(EngineContext context)
         using (context.Storage.Reserve(isMerged ? [child.File] : [layer.File, child.File]))
         {
             if (layer.IsMerging) TidyUp(layer, child);
-            else context.Database.Write(() => Layers.SetMerging(layer.Id));
-            context.Ledger.Save();   // should the catalog be lost, nobody is to take the layer for what its snapshot was
+            context.BeginMerge(layer);
             var cost = Estimate(layer, child);
             bool isUp = cost.UpBytes <= cost.DownBytes;
             long bytes = Math.Min(cost.UpBytes, cost.DownBytes);

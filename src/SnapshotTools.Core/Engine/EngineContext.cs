@@ -124,6 +124,13 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         Description = vm.Description,
     };
 
+    /// <summary>Writes down that a layer is being merged away, also in the ledger: should the catalog be lost, nobody is to take it for what its snapshot was.</summary>
+    public void BeginMerge(LayerRow layer)
+    {
+        if (!layer.IsMerging) Database.Write(() => Catalog.Layers.SetMerging(layer.Id));
+        Ledger.Save();
+    }
+
     /// <summary>Refuses when the store has less room than an operation needs.</summary>
     public void RequireSpace(long bytes, string what)
     {

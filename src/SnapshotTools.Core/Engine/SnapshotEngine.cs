@@ -63,9 +63,7 @@ public sealed class SnapshotEngine : IDisposable
         using var alone = StoreLocks.Open(files, paths.Locks).Acquire([LockKey.Store], MakingPatience, _ => new SnapshotException(ErrorIds.CatalogBusy, ErrorKind.Busy,
             $"Another process is making a store in '{paths.Directory}'. Try again when it is done.", paths.Directory), null, CancellationToken.None);
         if (files.Stat(paths.Catalog) is not null) return;
-        string making = paths.Catalog + ".new";
-        foreach (string left in new[] { making, making + "-wal", making + "-shm" })
-            if (files.Stat(left) is not null) files.Delete(left);
+        string making = Database.PlaceToMake(files, paths.Catalog);
         StoreCatalog.Create(files, making, storeId).Dispose();
         files.Rename(making, paths.Catalog);
         files.SyncDirectory(paths.Directory);

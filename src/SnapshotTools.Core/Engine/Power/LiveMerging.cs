@@ -30,8 +30,7 @@ internal sealed class LiveMerging(EngineContext context, OperationRun run)
             throw new SnapshotException(ErrorIds.ImageInUse, ErrorKind.Busy, $"The running machine opened '{PathOf(child)}' by a link, so that nothing can be merged into it while it runs.", volume.Name);
         long bytes = above is null ? cost.UpBytes : cost.DownBytes;
         context.RequireSpace(bytes, $"Merging two layers of volume '{volume.Name}'");
-        if (!layer.IsMerging) context.Database.Write(() => Layers.SetMerging(layer.Id));
-        context.Ledger.Save();
+        context.BeginMerge(layer);
         LayerRow[] written = above is null ? [child] : [layer, above];
         foreach (var row in written) context.Storage.SetFrozen(row.File, false);
         run.Log($"merging a layer of '{volume.Name}' {(above is null ? "up" : "down")} under the running guest: {ByteSize.Format(bytes)}");

@@ -7,8 +7,6 @@ namespace SnapshotTools.Core.Engine.Repair;
 /// <summary>Puts a rebuilt catalog into the place of one that is lost or damaged, which goes into quarantine. It comes whole, by one rename.</summary>
 internal static class CatalogReplacement
 {
-    private static readonly string[] Companions = ["", "-wal", "-shm", "-journal"];
-
     /// <summary>Plans it: reads the ledger and the layers, and says what will be there again.</summary>
     public static PlannedOperation<IReadOnlyList<StoreRepair>> Prepare(IFileSystem files, StoreFiles paths, IStoragePlane storage, string why)
     {
@@ -35,8 +33,8 @@ internal static class CatalogReplacement
                 $"Another process has store '{paths.Directory}' open, so its catalog is not replaced. Close it, then run Repair-SnapshotStore again.", paths.Directory);
             if (IsSound(files, paths)) return [];   // another process has rebuilt it since this was planned, and it may know more than the ledger by now
             string made = Make(files, paths, new CatalogRebuild(storage, LedgerFile.Read(files, paths.Ledger)).Rows);
-            foreach (string companion in Companions)
-                if (files.Stat(paths.Catalog + companion) is { Kind: FileKind.Regular }) storage.Quarantine(Path.GetFileName(paths.Catalog + companion));
+            foreach (string file in Database.FilesOf(paths.Catalog))
+                if (files.Stat(file) is { Kind: FileKind.Regular }) storage.Quarantine(Path.GetFileName(file));
             files.Rename(made, paths.Catalog);
             files.SyncDirectory(paths.Directory);
             options.Log?.Invoke($"the catalog has {what}");
@@ -60,9 +58,7 @@ internal static class CatalogReplacement
 
     private static string Make(IFileSystem files, StoreFiles paths, CatalogRows rows)
     {
-        string making = paths.Catalog + ".new";
-        foreach (string companion in Companions)
-            if (files.Stat(making + companion) is not null) files.Delete(making + companion);
+        string making = Database.PlaceToMake(files, paths.Catalog);
         using (var database = Database.Open(files, making, create: true))
         {
             database.Write(() =>

@@ -97,35 +97,25 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
                     Touched = [new LayerFile(Guid.Empty, finding.Subject, LayerFormat.Raw, External: false)],
                 };
             case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, files) is { } found:
-                return new Action(finding, PlanAction.Mend, $"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () =>
-                {
-                    Storage.PutBack(found.Location, layer.File);
-                    LayerFiles.Refreeze(Context, layer);
-                })
-                {
-                    Touched = [layer.File, new LayerFile(layer.Uid, found.Location, layer.Format, External: false)],
-                };
+                return OnLayer($"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () => Storage.PutBack(found.Location, layer.File),
+                    new LayerFile(layer.Uid, found.Location, layer.Format, External: false));
             case FindingCodes.LayerDamaged or FindingCodes.LayerLeaks when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
-                return new Action(finding, PlanAction.Mend, $"repair '{finding.Subject}': {repair}", () =>
-                {
-                    Storage.Repair(layer.File);
-                    LayerFiles.Refreeze(Context, layer);
-                })
-                {
-                    Touched = [layer.File],
-                };
+                return OnLayer($"repair '{finding.Subject}': {repair}", () => Storage.Repair(layer.File));
             case FindingCodes.LayerBaseWrong or FindingCodes.LayerWithoutIdentity when layer is not null && CanRename(layer, layers, files):
-                return new Action(finding, PlanAction.Mend, $"let '{finding.Subject}' name its base and itself as the catalog does", () =>
-                {
-                    Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value)));
-                    LayerFiles.Refreeze(Context, layer);
-                })
-                {
-                    Touched = [layer.File],
-                };
+                return OnLayer($"let '{finding.Subject}' name its base and itself as the catalog does",
+                    () => Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value))));
             default:
                 return new Action(finding, PlanAction.Update, finding.Message, null);
         }
+
+        Action OnLayer(string text, System.Action mend, params LayerFile[] others) => new(finding, PlanAction.Mend, text, () =>
+        {
+            mend();
+            LayerFiles.Refreeze(Context, layer!);
+        })
+        {
+            Touched = [layer!.File, .. others],
+        };
     }
 
     /// <summary>The same layer by its own identity, in another place, where it is not the layer of that place.</summary>

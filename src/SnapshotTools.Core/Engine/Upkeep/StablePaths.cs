@@ -19,6 +19,10 @@ internal sealed class StablePaths(EngineContext context)
     /// <summary>What a plan says of a link that was left beside one.</summary>
     public static PlanStep StepOfLeft(string link) => new(PlanAction.Publish, link, $"delete '{link}', which a killed process left beside a stable path");
 
+    /// <summary>A volume's name and head, if its stable path leads elsewhere.</summary>
+    public (string Volume, LayerFile Head)? FindWrong(long volumeId) => context.Database.Read<(string, LayerFile)?>(() =>
+        context.Catalog.Volumes.Find(volumeId) is { } volume && context.Catalog.Layers.Get(volume.HeadId).File is var head && !context.Storage.IsPublished(volume.Name, head) ? (volume.Name, head) : null);
+
     /// <summary>Lets the stable path of a volume lead to its head, as both are when nobody else can change them. An operation on the volume does it itself.</summary>
     /// <param name="volumeId">The volume, which may have been removed meanwhile.</param>
     /// <param name="isLocked">Whether the caller holds the volume's lock.</param>
@@ -28,10 +32,10 @@ internal sealed class StablePaths(EngineContext context)
         using var mine = isLocked ? null : context.Locks.TryAcquire(LockKey.Volume(volumeId));
         if (mine is null && !isLocked) return null;
         string? mended = null;
-        if (context.Catalog.Volumes.Find(volumeId) is { } volume && context.Catalog.Layers.Get(volume.HeadId).File is var head && !context.Storage.IsPublished(volume.Name, head))
+        if (FindWrong(volumeId) is var (volume, head))
         {
-            context.Storage.Publish(volume.Name, head);
-            mended = volume.Name;
+            context.Storage.Publish(volume, head);
+            mended = volume;
         }
         context.Database.Write(() => context.Catalog.Layers.SetPublished(volumeId), durable: false);
         return mended;

@@ -42,9 +42,9 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
         }
     }
 
-    private StoreFinding[] TestStablePath(long volumeId) => [.. new StablePaths(context).Wrong().Where(v => v.Id == volumeId).Select(v => new StoreFinding(
-        FindingSeverity.Warning, FindingCodes.StablePathWrong, v.Name,
-        $"The stable path '{context.Storage.PublishedPath(v.Name)}' does not lead to the head of volume '{v.Name}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it."))];
+    private StoreFinding[] TestStablePath(long volumeId) => new StablePaths(context).FindWrong(volumeId) is not var (volume, _) ? [] :
+        [new StoreFinding(FindingSeverity.Warning, FindingCodes.StablePathWrong, volume,
+            $"The stable path '{context.Storage.PublishedPath(volume)}' does not lead to the head of volume '{volume}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it.")];
 
     private void TestMemory(List<StoreFinding> findings)
     {
