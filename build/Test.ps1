@@ -20,32 +20,6 @@ Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 $root = Split-Path $PSScriptRoot
 
-function Test-Program([string] $Name) {
-    $folders = $env:PATH.Split([IO.Path]::PathSeparator) + '/usr/sbin', '/sbin'
-    [bool]($folders | Where-Object { $_ -and (Test-Path -LiteralPath "$_/$Name" -PathType Leaf) })
-}
-
-function Get-MissingPackage {
-    Get-Content "$PSScriptRoot/test-tools.txt" | Where-Object { $_ -notmatch '^\s*(#|$)' } | ForEach-Object {
-        $program, $package = $_ -split '\s+'
-        if (-not (Test-Program $program)) { $package }
-    } | Sort-Object -Unique
-}
-
-# The tests tell themselves what they miss; this only spares a person, or a fresh machine, the typing.
-function Install-TestTool {
-    $missing = @(Get-MissingPackage)
-    if (-not $missing) { return }
-    if ((Test-Program apt-get) -and [Environment]::UserName -eq 'root') {
-        Write-Host "Installing for the tests: $missing"
-        $env:DEBIAN_FRONTEND = 'noninteractive'
-        & apt-get -qq update | Out-Host
-        & apt-get -qq install --yes --no-install-recommends $missing | Out-Host
-    }
-    $missing = @(Get-MissingPackage)
-    if ($missing) { Write-Warning "Not installed, so tests are skipped (under CI=true they fail): $missing. As root on Debian: apt-get install $missing" }
-}
-
 # Counts what the result file says. A project that left none counts as one failure.
 function Read-Result([string] $Path) {
     if (-not (Test-Path $Path)) { return @{ Passed = 0; Failed = 1; Skipped = 0 } }
@@ -70,7 +44,8 @@ function Invoke-TestProject([IO.FileInfo] $Project) {
 
 . "$PSScriptRoot/Figures.ps1"
 
-Install-TestTool
+# The tests tell themselves what they miss; this only spares a person, or a fresh machine, the typing.
+& "$PSScriptRoot/Install-Tools.ps1" -List "$PSScriptRoot/test-tools.txt" -Otherwise 'tests are skipped (under CI=true they fail)'
 if (Test-Path $Results) { Remove-Item -Recurse -Force $Results }
 $env:SNAPSHOTTOOLS_FIGURES = "$Results/figures.tsv"
 $null = New-Item -ItemType Directory -Force $Results
