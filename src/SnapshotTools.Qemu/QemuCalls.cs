@@ -33,6 +33,7 @@ internal static class QemuCalls
     private static SnapshotException? Translate(Exception error) => error switch
     {
         PauseTooLongException => new SnapshotException(ErrorIds.PauseTooLong, ErrorKind.Conflict, $"{error.Message} Allow more with -MaxPause, or try again when the guest is less busy.", cause: error),
+        QemuSilentException => new SnapshotException(ErrorIds.VmNotResponding, ErrorKind.Failed, error.Message, cause: error),
         QmpBusyException => new SnapshotException(ErrorIds.VmBusy, ErrorKind.Busy, error.Message, cause: error),
         QemuStartException start => new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, start.Message, cause: error),
         MemoryImageException => new SnapshotException(ErrorIds.LayerDamaged, ErrorKind.Damaged, error.Message, cause: error),

@@ -27,7 +27,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
     public VmState StateOf(Guid vmId) => !_launcher.IsRunning(vmId) ? VmState.Stopped : QemuCalls.Run(() => _launcher.QueryStateAsync(vmId)) switch
     {
         MachineState.Gone => VmState.Stopped,
-        MachineState.Running or MachineState.GuestSuspended => VmState.Running,
+        MachineState.Running or MachineState.GuestSuspended or MachineState.Silent => VmState.Running,
         _ => VmState.Paused,
     };
 
@@ -140,6 +140,14 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
             warn?.Invoke($"VM '{spec.Name}' runs without hardware acceleration, which is slow: KVM failed on this computer ({error.LastWords.Split('\n')[0]}).");
             return await _launcher.StartAsync(spec with { Accelerator = Accelerator.Tcg }, cancellation).ConfigureAwait(false);
         }
+    }
+
+    /// <inheritdoc/>
+    public void Kill(Guid vmId)
+    {
+        if (!QemuCalls.Run(() => _launcher.KillAsync(vmId)))
+            throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, "Its QEMU was killed and has not ended: the system waits for a disk on its behalf. See to the storage that its volumes lie on.");
+        _launcher.FolderOf(vmId).ForgetWords();
     }
 
     /// <inheritdoc/>

@@ -150,6 +150,9 @@ public static class ErrorIds
     /// <summary>The compute plane failed to do its part.</summary>
     public const string ComputeFailed = nameof(ComputeFailed);
 
+    /// <summary>The hypervisor of a VM is there, and does not respond.</summary>
+    public const string VmNotResponding = nameof(VmNotResponding);
+
     /// <summary>A machine that someone else started does not run the disks of the VM that it was to be connected to.</summary>
     public const string MachineMismatch = nameof(MachineMismatch);
 

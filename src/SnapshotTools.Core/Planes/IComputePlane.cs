@@ -9,10 +9,11 @@ public interface IComputePlane : IDisposable
     /// <summary>What this plane can do on this machine.</summary>
     ComputeCapabilities Capabilities { get; }
 
-    /// <summary>Running, Paused, or Stopped when the VM has no machine; disturbs nobody who works on it.</summary>
+    /// <summary>Running, Paused, or Stopped when the VM has no machine; disturbs nobody who works on it. One that does not respond counts as running.</summary>
     VmState StateOf(Guid vmId);
 
     /// <summary>The running machine of a VM, found again by any process of this store; null when it does not run.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.VmBusy"/>: another session works on it. <see cref="ErrorIds.VmNotResponding"/>: it hangs.</exception>
     IRunningMachine? Find(Guid vmId);
 
     /// <summary>Looks at a machine that someone else started, and checks that it runs these disks: for each, one of its disks must
@@ -34,6 +35,10 @@ public interface IComputePlane : IDisposable
     /// <summary>Starts a machine; it runs (or stands, when <see cref="StartOptions.Paused"/>) when the call returns.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/> with the hypervisor's last words, or <see cref="ErrorIds.ImageInUse"/>.</exception>
     IRunningMachine Start(MachineDefinition machine, StartOptions options, CancellationToken cancellation);
+
+    /// <summary>Ends the machine of a VM without asking it, as one that does not respond; returns once it has let go of its images.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: not even that ended it.</exception>
+    void Kill(Guid vmId);
 
     /// <summary>What the hypervisor said last before the VM's machine ended by itself; null while it runs, and after it was stopped.</summary>
     string? LastWords(Guid vmId);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using SnapshotTools.IO;
 using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu.Launch;
 
@@ -12,6 +13,9 @@ namespace SnapshotTools.Qemu.Launch;
 public sealed class QemuLauncher(IFileSystem files, string? program = null, string? runRoot = null)
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
+
+    // How long QEMU may be without a monitor while it begins or ends, and how long it may take to say what it is doing.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     private readonly IReadOnlyList<string> _roots = runRoot is null ? RunRoots.OfThisUser() : [runRoot];
 
@@ -47,7 +51,7 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
         catch (Exception e)
         {
             process.Kill();
-            if (e is Qmp.QmpDisconnectedException) throw Ended(spec, folder, kvm, e);
+            if (e is QmpDisconnectedException) throw Ended(spec, folder, kvm, e);
             throw;
         }
     }
@@ -56,18 +60,21 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
     public bool IsRunning(Guid machine) => FolderOf(machine).Load() is { Process.IsAlive: true };
 
     /// <summary>Connects to a machine that runs; null when it does not.</summary>
-    /// <exception cref="Qmp.QmpBusyException">Another session works on it.</exception>
+    /// <exception cref="QmpBusyException">Another session works on it.</exception>
+    /// <exception cref="QemuSilentException">It does not respond to anybody.</exception>
     public async Task<QemuMachine?> FindAsync(Guid machine, CancellationToken cancellation = default)
     {
         var folder = FolderOf(machine);
-        if (folder.Load() is not { Process.IsAlive: true }) return null;
         try
         {
-            return await QemuMachine.ConnectAsync(folder, machine, cancellation).ConfigureAwait(false);
+            return await ReachAsync(folder, () => QemuMachine.ConnectAsync(folder, machine, cancellation), cancellation).ConfigureAwait(false);
         }
-        catch (Qmp.QmpDisconnectedException e) when (e is not Qmp.QmpBusyException && folder.Load() is not { Process.IsAlive: true })
+        catch (QmpDisconnectedException error)
         {
-            return null;    // it ended just now
+            var state = await QueryStateAsync(machine, cancellation).ConfigureAwait(false);
+            if (state == MachineState.Gone) return null;
+            if (state == MachineState.Silent && folder.Load() is { Process: { } process }) throw new QemuSilentException(process, error);
+            throw;
         }
     }
 
@@ -75,16 +82,26 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
     public async Task<MachineState> QueryStateAsync(Guid machine, CancellationToken cancellation = default)
     {
         var folder = FolderOf(machine);
-        if (folder.Load() is not { Process.IsAlive: true }) return MachineState.Gone;
         try
         {
-            await using var status = await Qmp.QmpClient.ConnectAsync(Qmp.QmpEndpoint.Unix(folder.StatusSocket), cancellation: cancellation).ConfigureAwait(false);
+            await using var status = await ReachAsync(folder, () => QmpClient.ConnectAsync(QmpEndpoint.Unix(folder.StatusSocket), Patience, cancellation), cancellation).ConfigureAwait(false);
+            if (status is null) return MachineState.Gone;
+            status.CommandTimeout = Patience;
             return await QemuMachine.QueryStateAsync(status, cancellation).ConfigureAwait(false);
         }
-        catch (Qmp.QmpDisconnectedException) when (folder.Load() is not { Process.IsAlive: true })
+        catch (QmpDisconnectedException)
         {
-            return MachineState.Gone;
+            return folder.Load() is { Process.IsAlive: true } ? MachineState.Silent : MachineState.Gone;
         }
+    }
+
+    /// <summary>Kills the process of a machine, such as of one that does not respond (SIGKILL), and waits until it has ended.</summary>
+    /// <returns>False when it has not ended after ten seconds: the system waits for a disk on its behalf.</returns>
+    public async Task<bool> KillAsync(Guid machine, CancellationToken cancellation = default)
+    {
+        if (FolderOf(machine).Load() is not { Process: { } process }) return true;
+        process.Kill();
+        return await process.WaitForExitAsync(TimeSpan.FromSeconds(10), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Removes the run folder of a machine that has ended.</summary>
@@ -92,6 +109,22 @@ public sealed class QemuLauncher(IFileSystem files, string? program = null, stri
     {
         var folder = FolderOf(machine);
         if (folder.Load() is not { Process.IsAlive: true }) folder.Delete();
+    }
+
+    /// <summary>Connects to a machine, null when there is none. QEMU has a process before it has its sockets, and after it had them.</summary>
+    private static async Task<T?> ReachAsync<T>(RunFolder folder, Func<Task<T>> connect, CancellationToken cancellation) where T : class
+    {
+        for (long begun = Stopwatch.GetTimestamp(); folder.Load() is { Process.IsAlive: true }; await Task.Delay(20, cancellation).ConfigureAwait(false))
+        {
+            try
+            {
+                return await connect().ConfigureAwait(false);
+            }
+            catch (QmpDisconnectedException error) when (error is not (QmpBusyException or QmpTimeoutException) && Stopwatch.GetElapsedTime(begun) < Patience)
+            {
+            }
+        }
+        return null;
     }
 
     private static async Task RunToDaemonAsync(

@@ -21,6 +21,9 @@ public enum MachineState
     /// <summary>The guest panicked, or QEMU met something it cannot go on from.</summary>
     Crashed,
 
+    /// <summary>There is a process of QEMU, and it does not say what it is doing.</summary>
+    Silent,
+
     /// <summary>There is no process of QEMU.</summary>
     Gone,
 }

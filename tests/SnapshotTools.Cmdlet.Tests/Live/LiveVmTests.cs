@@ -79,6 +79,23 @@ public sealed class LiveVmTests(PwshSession session, ITestOutputHelper output) :
     }
 
     [GuestFact]
+    public async Task A_QEMU_that_hangs_is_running_and_can_be_turned_off()
+    {
+        await Task.Yield();
+        MakeGuest();
+        Run("Start-VmInstance web01 -Paused; bash -c \"kill -STOP $(Get-Content $env:SNAPSHOTTOOLS_RUN/*/pid)\"");
+
+        Assert.Equal("Running", Vm("State"));
+        string message = Fail("VmNotResponding", "Suspend-VmInstance web01").Message;
+        Assert.StartsWith("VM 'web01': Its QEMU (process ", message, StringComparison.Ordinal);
+        Assert.Contains("Stop-VmInstance web01 -TurnOff", message, StringComparison.Ordinal);
+        Assert.Contains(Run("Stop-VmInstance web01 -TurnOff -Force -Verbose").Verbose, v => v.Contains("is killed", StringComparison.Ordinal));
+        Assert.Equal("Stopped", Vm("State"));
+        Assert.Equal("", Vm("LastWords"));
+        Assert.Equal("True", Texts("[string](Test-SnapshotStore -Quiet)")[0]);
+    }
+
+    [GuestFact]
     public async Task A_QEMU_that_died_is_stopped_and_says_why()
     {
         await Task.Yield();

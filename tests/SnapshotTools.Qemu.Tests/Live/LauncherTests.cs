@@ -103,6 +103,31 @@ public class LauncherTests
     }
 
     [GuestFact]
+    public async Task A_machine_without_a_monitor_is_waited_for_until_it_has_ended()
+    {
+        await using var guest = await DeafAsync();
+        var asked = new[] { guest.Launcher.QueryStateAsync(guest.Spec.Id), StateOfFoundAsync() };
+        await Task.Delay(300);
+        Assert.DoesNotContain(asked, a => a.IsCompleted);
+        guest.Machine.Process!.Kill();
+        Assert.Equal([MachineState.Gone, MachineState.Gone], await Task.WhenAll(asked));
+
+        async Task<MachineState> StateOfFoundAsync() => await guest.Launcher.FindAsync(guest.Spec.Id) is null ? MachineState.Gone : MachineState.Running;
+    }
+
+    [GuestFact]
+    public async Task A_machine_that_does_not_respond_is_there_and_can_be_killed()
+    {
+        await using var guest = await DeafAsync();
+        Assert.Equal(MachineState.Silent, await guest.Launcher.QueryStateAsync(guest.Spec.Id));
+        var silent = await Assert.ThrowsAsync<QemuSilentException>(() => guest.Launcher.FindAsync(guest.Spec.Id));
+        Assert.Contains($"process {guest.Machine.Process!.Id}", silent.Message, StringComparison.Ordinal);
+        Assert.True(await guest.Launcher.KillAsync(guest.Spec.Id));
+        Assert.False(guest.Machine.Process.IsAlive);
+        Assert.Equal(MachineState.Gone, await guest.Launcher.QueryStateAsync(guest.Spec.Id));
+    }
+
+    [GuestFact]
     public async Task Turning_off_ends_even_a_qemu_that_does_not_listen()
     {
         await using var guest = new LiveGuest();
@@ -139,5 +164,17 @@ public class LauncherTests
         string path = "/machine/peripheral/adapter1";
         var mac = await guest.Machine.Monitor.ExecuteAsync("qom-get", new() { ["path"] = path, ["property"] = "mac" });
         Assert.Equal("52:54:00:12:34:57", mac.GetString());
+    }
+
+    /// <summary>A machine as QEMU is while it ends: its sockets are gone, its process is not.</summary>
+    private static async Task<LiveGuest> DeafAsync()
+    {
+        var guest = new LiveGuest();
+        await guest.StartAsync();
+        await guest.Machine.DisposeAsync();
+        var folder = guest.Launcher.FolderOf(guest.Spec.Id);
+        File.Delete(folder.MonitorSocket);
+        File.Delete(folder.StatusSocket);
+        return guest;
     }
 }

@@ -54,12 +54,26 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
         }
         PoweredMachines.About(_vm, () =>
         {
-            using var machine = Context.FindOwnMachine(_vm);
+            using var machine = FindOrKill(options.Log);
             if (change == PowerChange.Pause) machine?.Pause();
             else if (change == PowerChange.Resume) machine?.Resume();
             else machine?.Stop(change == PowerChange.TurnOff, patience, options.Cancellation);
             return true;
         });
+    }
+
+    private IRunningMachine? FindOrKill(Action<string>? log)
+    {
+        try
+        {
+            return Context.FindOwnMachine(_vm);
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.VmNotResponding && change == PowerChange.TurnOff)
+        {
+            log?.Invoke($"{error.Message} Its process is killed");
+            Context.Compute!.Kill(_vm.Uid);
+            return null;
+        }
     }
 
     private OperationPlan Planned(string summary, PlanAction action = PlanAction.StopVm, string? lost = null) => new()

@@ -7,7 +7,7 @@ internal static class PoweredMachines
 {
     /// <summary>The running machine of a VM, or null.</summary>
     public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute || InterruptedStart.IsLeft(context, vm) ? null
-        : (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid);
+        : About(vm, () => (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid));
 
     /// <summary>
     /// The same for what would hit the wrong machine hard. One that someone else started is known by its address, at which another may answer by
@@ -42,7 +42,8 @@ internal static class PoweredMachines
         }
         catch (SnapshotException error) when (error.Target is null)
         {
-            throw new SnapshotException(error.ErrorId, error.Kind, $"VM '{vm.Name}': {error.Message}", vm.Name, error.RecommendedAction, error);
+            string next = error.ErrorId == ErrorIds.VmNotResponding ? $" Try again in a moment; if it stays like this, end it: Stop-VmInstance {vm.Name} -TurnOff" : "";
+            throw new SnapshotException(error.ErrorId, error.Kind, $"VM '{vm.Name}': {error.Message}{next}", vm.Name, error.RecommendedAction, error);
         }
     }
 
@@ -73,7 +74,7 @@ internal static class PoweredMachines
             }
             catch (Exception error) when (error is SnapshotException or IOException)
             {
-                isTold &= error is not SnapshotException { ErrorId: ErrorIds.VmBusy };
+                isTold &= error is not SnapshotException { ErrorId: ErrorIds.VmBusy or ErrorIds.VmNotResponding };
                 log?.Invoke($"the running VM '{vm}' goes on with the source's files for now: {error.Message}");
             }
         }

@@ -101,7 +101,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         catch (SnapshotException error)
         {
             log?.Invoke($"VM '{name}' could not be asked whether it stands since its restore was interrupted: {error.Message} If it is paused, let it go on: Resume-VmInstance {name}");
-            return error.ErrorId != ErrorIds.VmBusy;
+            return error.ErrorId is not (ErrorIds.VmBusy or ErrorIds.VmNotResponding);
         }
     }
 
