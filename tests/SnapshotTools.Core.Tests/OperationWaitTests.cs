@@ -29,6 +29,26 @@ public class OperationWaitTests
     }
 
     [Fact]
+    public void A_worker_that_is_to_end_leaves_its_copy_to_the_next_one_in_one_step()
+    {
+        using var store = new TestStore();
+        store.NewVolume("data");
+        var operations = store.Engine.Operations;
+        var copy = Assert.Single(store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data")] }).Run().Copies);
+        var database = store.Engine.Context.Database;
+        database.ExecuteAll("CREATE TABLE seen(state); CREATE TRIGGER seen AFTER UPDATE OF state ON operation BEGIN INSERT INTO seen VALUES(new.state); END;");
+        using var end = new CancellationTokenSource();
+
+        Assert.True(operations.Work(TimeSpan.Zero, new RunOptions { Cancellation = end.Token, Log = _ => end.Cancel() }));
+
+        // Paused in between, somebody else could have stopped it, and what it was set to afterwards would have waited for ever.
+        Assert.Equal($"{(int)OperationState.Running} {(int)OperationState.Pending}", database.Text("SELECT group_concat(state, ' ') FROM seen"));
+        Assert.Equal(OperationState.Pending, operations.Get(copy.Id).State);
+        Assert.True(operations.Work(TimeSpan.Zero));
+        Assert.Equal(OperationState.Completed, operations.Get(copy.Id).State);
+    }
+
+    [Fact]
     public void Stopping_an_operation_whose_process_has_died_says_so_and_takes_it_back()
     {
         using var store = new TestStore();

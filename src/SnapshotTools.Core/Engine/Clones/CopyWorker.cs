@@ -82,15 +82,21 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
 
     private void RunOne(OperationRow operation)
     {
-        var mine = context.Fork();
         try
         {
-            VolumeCopy.Run(mine, operation, options);
+            var mine = context.Fork();
+            try
+            {
+                VolumeCopy.Run(mine, operation, options, whenCancelled: OperationState.Pending);
+            }
+            finally
+            {
+                mine.Catalog.Dispose();
+            }
         }
         catch (OperationCanceledException)
         {
-            // This worker is to end; the copy rests, and is for the next one.
-            mine.Database.Write(() => mine.Catalog.Operations.SetWaiting(operation.Id, OperationState.Pending));
+            // This worker is to end; the copy is for the next one.
         }
         catch (SnapshotException error) when (error.ErrorId == ErrorIds.OperationState)
         {
@@ -101,10 +107,6 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
             // It is in the catalog; what is not a failure of the copy itself must not be tried again at once for ever.
             _failedHere[operation.Id] = true;
             options.Log?.Invoke($"{operation.Kind} {operation.Target}: {error.Message}");
-        }
-        finally
-        {
-            mine.Catalog.Dispose();
         }
     }
 

@@ -14,6 +14,19 @@ internal sealed class SourceMachines : IDisposable
 
     public SourceMachines(EngineContext context, IReadOnlyList<VolumeRow> volumes)
     {
+        try
+        {
+            Find(context, volumes);
+        }
+        catch
+        {
+            Dispose();   // a machine talks to one at a time
+            throw;
+        }
+    }
+
+    private void Find(EngineContext context, IReadOnlyList<VolumeRow> volumes)
+    {
         foreach (var volume in volumes)
         {
             foreach (var attachment in context.Catalog.Machines.AllAttachmentsOf(volume.Id))
