@@ -109,7 +109,8 @@ internal static class Schema
         CREATE INDEX volume_removed ON volume(id) WHERE is_removed = 1;
         """,
 
-        LedgerTables.Triggers(LedgerTables.Second),
+        // The table of an earlier version of the module had a column that these triggers do not fill.
+        LedgerTables.DropTriggers(LedgerTables.First) + "DROP TABLE unwritten;\n" + LedgerTables.Unwritten + LedgerTables.Triggers(LedgerTables.All),
 
         """
         -- a list of three in its condition made a temporary table for every operation that begins or ends
