@@ -60,6 +60,31 @@ internal sealed class TestStore : IDisposable
         image.Flush();
     }
 
+    /// <summary>Writes a byte to the variables of a VM's firmware, as that would; the first time makes the file, as the first start does.</summary>
+    public void WriteFirmware(string vm, byte value)
+    {
+        var (context, row) = (Engine.Context, Engine.Context.ResolveVm(vm));
+        if (context.Catalog.Machines.Firmware(row.Id) is not { } location)
+        {
+            location = context.Storage.NewMemoryLocation(Guid.CreateVersion7());
+            System.IO.File.WriteAllBytes(context.Storage.PathOf(location), new byte[4096]);
+            context.Database.Write(() => context.Catalog.Machines.SetFirmware(row.Id, location));
+        }
+        using var file = System.IO.File.OpenWrite(context.Storage.PathOf(location));
+        file.WriteByte(value);
+    }
+
+    /// <summary>The byte in a VM's variables, or those of its snapshot; -1 when it has none.</summary>
+    public static int FirmwareOf(SnapshotEngine engine, string vm, string? snapshot = null)
+    {
+        var (context, row) = (engine.Context, engine.Context.ResolveVm(vm));
+        string? location = snapshot is null ? context.Catalog.Machines.Firmware(row.Id) : context.Catalog.Machines.FirmwareOfSnapshot(context.ResolveSnapshot(row, snapshot).Id);
+        if (location is null) return -1;
+        byte[] all = System.IO.File.ReadAllBytes(context.Storage.PathOf(location));
+        Assert.Equal(4096, all.Length);
+        return all[0];
+    }
+
     /// <summary>What the present of a volume reads as.</summary>
     public string Hash(string volume) => HashFile(Engine.Volumes.Get(volume).Path);
 

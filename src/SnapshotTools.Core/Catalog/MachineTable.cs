@@ -51,14 +51,18 @@ internal sealed class MachineTable(Database database)
         """, location);
 
     /// <summary>All memory that was saved, of snapshots and of VMs that are suspended; one of both is here twice.</summary>
-    public List<SavedMemory> AllMemory() => database.Query(
+    public List<SavedFile> AllMemory() => database.Query(
         """
         SELECT s.memory, v.name, s.name FROM vm_snapshot s JOIN vm v ON v.id = s.vm_id WHERE s.memory IS NOT NULL
         UNION ALL SELECT suspended_memory, name, NULL FROM vm WHERE suspended_memory IS NOT NULL
-        """, r => new SavedMemory(r.GetString(0), r.GetString(1), r.Text(2)));
+        """, r => new SavedFile(r.GetString(0), r.GetString(1), r.Text(2)));
 
     /// <summary>All files of firmware variables.</summary>
-    public List<string> AllFirmware() => database.Query("SELECT location FROM firmware", r => r.GetString(0));
+    public List<SavedFile> AllFirmware() => database.Query(
+        """
+        SELECT f.location, v.name, s.name FROM firmware f JOIN vm_snapshot s ON s.id = f.vm_snapshot_id JOIN vm v ON v.id = s.vm_id
+        UNION ALL SELECT f.location, v.name, NULL FROM firmware f JOIN vm v ON v.id = f.vm_id
+        """, r => new SavedFile(r.GetString(0), r.GetString(1), r.Text(2)));
 
     /// <summary>The machine of a VM that someone else started, if one was connected.</summary>
     public ConnectedMachine? Connected(long vmId) => database.Single(
@@ -77,18 +81,24 @@ internal sealed class MachineTable(Database database)
     /// <summary>The file of the firmware variables of a VM's snapshot.</summary>
     public string? FirmwareOfSnapshot(long snapshotId) => database.Single("SELECT location FROM firmware WHERE vm_snapshot_id = ?1", r => r.GetString(0), snapshotId);
 
-    public void SetFirmware(long vmId, string location)
+    /// <summary>Gives a VM that has none its file.</summary>
+    public void SetFirmware(long vmId, string location) => database.Execute("INSERT INTO firmware(vm_id, location) VALUES(?1, ?2)", vmId, location);
+
+    /// <summary>The file of a VM, if it has one, is its snapshot's from now on.</summary>
+    public void GiveFirmware(long vmId, long snapshotId) => database.Execute("UPDATE firmware SET vm_id = NULL, vm_snapshot_id = ?2 WHERE vm_id = ?1", vmId, snapshotId);
+
+    /// <summary>A VM's file, if it has one, is not needed any more.</summary>
+    public void DropFirmware(long vmId)
     {
+        database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_id = ?1", vmId);
         database.Execute("DELETE FROM firmware WHERE vm_id = ?1", vmId);
-        database.Execute("INSERT INTO firmware(vm_id, location) VALUES(?1, ?2)", vmId, location);
     }
 
     public void SetFirmwareOfSnapshot(long snapshotId, string location) => database.Execute("INSERT INTO firmware(vm_snapshot_id, location) VALUES(?1, ?2)", snapshotId, location);
 
     public void Delete(long id)
     {
-        database.Execute("INSERT OR IGNORE INTO garbage(location) SELECT location FROM firmware WHERE vm_id = ?1", id);
-        database.Execute("DELETE FROM firmware WHERE vm_id = ?1", id);
+        DropFirmware(id);
         SetMemory(id, null);
         database.Execute("DELETE FROM vm WHERE id = ?1", id);
     }
@@ -113,8 +123,8 @@ internal sealed class MachineTable(Database database)
         database.Query("SELECT vm_id, count(*) FROM vm_snapshot GROUP BY vm_id", r => (r.GetInt64(0), r.GetInt32(1))).ToDictionary(c => c.Item1, c => c.Item2);
 }
 
-/// <summary>A file of saved memory.</summary>
+/// <summary>A file of saved memory, or of a firmware's variables.</summary>
 /// <param name="Location">Where it is.</param>
 /// <param name="Vm">The name of its VM.</param>
-/// <param name="Snapshot">The name of the snapshot that has it; null when the VM is to go on from it.</param>
-internal sealed record SavedMemory(string Location, string Vm, string? Snapshot);
+/// <param name="Snapshot">The name of the snapshot that has it; null when it is the VM's own.</param>
+internal sealed record SavedFile(string Location, string Vm, string? Snapshot);

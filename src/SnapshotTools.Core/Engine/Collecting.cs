@@ -94,6 +94,18 @@ internal sealed class Collecting(EngineContext context)
         context.GarbageLag.Reset();
     }
 
+    /// <summary>Deletes them after what cannot fail any more: the next opening of the store deletes what stays.</summary>
+    public void TryDeleteGarbage()
+    {
+        try
+        {
+            DeleteGarbage();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
+        {
+        }
+    }
+
     /// <summary>
     /// Deletes them too, but waits for the disk once a second only, and when the store is closed: until then the catalog still has their names,
     /// and whoever opens the store deletes what a power cut brought back.

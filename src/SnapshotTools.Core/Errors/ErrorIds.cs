@@ -45,6 +45,9 @@ public static class ErrorIds
     /// <summary>The file of the memory that a VM is to go on from, or that a snapshot has, is not there.</summary>
     public const string MemoryMissing = nameof(MemoryMissing);
 
+    /// <summary>The file of the firmware's variables that a VM, or a snapshot, has is not there.</summary>
+    public const string FirmwareMissing = nameof(FirmwareMissing);
+
     /// <summary>The consistency asked for cannot be had.</summary>
     public const string ConsistencyNotAvailable = nameof(ConsistencyNotAvailable);
 

@@ -45,6 +45,9 @@ public static class FindingCodes
     /// <summary>The file of a memory that was saved is not there.</summary>
     public const string MemoryMissing = nameof(MemoryMissing);
 
+    /// <summary>The file of a firmware's variables is not there.</summary>
+    public const string FirmwareMissing = nameof(FirmwareMissing);
+
     /// <summary>An operation is changing a volume, so that not all of its layers could be judged.</summary>
     public const string VolumeBusy = nameof(VolumeBusy);
 

@@ -208,7 +208,9 @@ public sealed class RepairTests : IDisposable
             long snapshot = catalog.Snapshots.FindByName(vm.Id, "a")!.Id;
             engine.Context.Database.Write(() =>
             {
+                catalog.Machines.DropFirmware(vm.Id);
                 catalog.Machines.SetFirmware(vm.Id, "memory/before");
+                catalog.Machines.DropFirmware(vm.Id);
                 catalog.Machines.SetFirmware(vm.Id, "memory/present");
                 catalog.Machines.SetFirmwareOfSnapshot(snapshot, "memory/of-a");
                 catalog.Machines.Connect(vm.Id, new ConnectedMachine("unix:/run/monitor", null, new Dictionary<string, string> { ["drive0"] = "data" }));

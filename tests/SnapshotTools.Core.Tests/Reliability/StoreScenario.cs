@@ -84,10 +84,10 @@ internal sealed class StoreScenario : IDisposable
     public static string StateOf(SnapshotEngine engine)
     {
         var lines = new List<string>();
-        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} {vm.ProcessorCount} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {Disks(vm.Volumes)}");
-        foreach (var template in engine.Templates.Find()) lines.Add($"template {template.Name}: {Disks(template.Volumes)}");
+        foreach (var vm in engine.Machines.Find()) lines.Add($"vm {vm.Name} {vm.State} {vm.ProcessorCount} at {(vm.CurrentSnapshot is { } current ? Plain(current) : null)}: {Disks(vm.Volumes)}, firmware {TestStore.FirmwareOf(engine, vm.Name)}");
+        foreach (var template in engine.Templates.Find()) lines.Add($"template {template.Name}: {Disks(template.Volumes)}, firmware {TestStore.FirmwareOf(engine, template.Name)}");
         foreach (var volume in engine.Volumes.Find()) lines.Add($"volume {volume.Name} {volume.SizeBytes} {TestStore.HashFile(volume.Path)}");
-        foreach (var s in engine.Snapshots.Find(new SnapshotQuery())) lines.Add($"snapshot {Plain(s.Name)} on {s.ParentName}: {string.Join(' ', s.Volumes.Select(v => TestStore.HashFile(v.Path)))}");
+        foreach (var s in engine.Snapshots.Find(new SnapshotQuery())) lines.Add($"snapshot {Plain(s.Name)} on {s.ParentName}: {string.Join(' ', s.Volumes.Select(v => TestStore.HashFile(v.Path)))}, firmware {TestStore.FirmwareOf(engine, s.VmName, s.Name)}");
         foreach (var s in engine.VolumeSnapshots.Find([], [])) lines.Add($"volume snapshot {s.VolumeName} {Plain(s.Name)}");
         return string.Join('\n', lines);
 
@@ -171,6 +171,7 @@ internal sealed class StoreScenario : IDisposable
         store.NewVolume("seed", 512 << 10);
         store.Engine.Machines.Create(new NewVmRequest { Name = "seed", Volumes = [new AttachRequest("seed")] }).Run();
         store.Write("seed", 0, 100_000, 5);
+        store.WriteFirmware("seed", 5);
         CopyAll(store.Engine, store.Engine.Templates.Create(new VmCloneRequest { Source = "seed", Name = "base" }).Run().Clones);
         store.Engine.Machines.Remove("seed", true, true).Run();
         store.Engine.Templates.Instantiate(new VmCloneRequest { Source = "base", Name = "node", Linked = true }).Run();
@@ -187,7 +188,9 @@ internal sealed class StoreScenario : IDisposable
         store.Snapshot("web01", "a");
         store.Write("os", 200_000, 150_000, 2);
         store.Write("db", 0, 70_000, 3);
+        store.WriteFirmware("web01", 3);     // after 'a', which has none
         store.Snapshot("web01", "b");
+        store.WriteFirmware("web01", 4);
         store.Write("os", 0, 10, 4);
         PrepareTemplate(store);
         store.Engine.Dispose();

@@ -267,6 +267,15 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
         Assert.All(File.ReadAllBytes(template), b => Assert.Equal(1, b));
         foreach (var snapshot in _engine.Snapshots.Find(new SnapshotQuery())) _engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = snapshot.Name }).Run();
         Assert.Equal([2], Firsts());
+        _engine.Machines.Start("web01", paused: true).Run();    // with those of the snapshot, not with the template's
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+        Assert.Equal([2], Firsts());
+        File.Delete(Assert.Single(Directory.GetFiles(_folder.File("store/memory"))));
+        Assert.Equal(ErrorIds.FirmwareMissing, Assert.Throws<SnapshotException>(() => _engine.Machines.Start("web01", paused: true).Run()).ErrorId);
+        Assert.Empty(Firsts());
+        _engine.Machines.Set("web01", new VmChanges { FirmwareVariables = template }).Run();
+        _engine.Machines.Start("web01", paused: true).Run();
+        Assert.Equal([1], Firsts());
     }
 
     [GuestFact]

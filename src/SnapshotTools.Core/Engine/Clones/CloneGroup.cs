@@ -64,8 +64,13 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
     /// <summary>Free bytes that the clones and their copies need.</summary>
     public long Space { get; private set; }
 
-    /// <summary>Makes the clones. <paramref name="commit"/> is part of the transaction that lets them be.</summary>
-    public void Make(OperationKind kind, string target, RunOptions options, Action? commit = null)
+    /// <summary>Makes the clones.</summary>
+    /// <param name="kind">Of which operation this is.</param>
+    /// <param name="target">What is cloned.</param>
+    /// <param name="options">How to run.</param>
+    /// <param name="firmware">What is copied with them, right after the instant.</param>
+    /// <param name="commit">Part of the transaction that lets them be.</param>
+    public void Make(OperationKind kind, string target, RunOptions options, FirmwareCopies? firmware = null, Action? commit = null)
     {
         var frozen = _entries.Where(e => e.Freezes).Select(e => e.Source).DistinctBy(v => v.Id).Select(v => (Volume: v, Head: Catalog.Layers.Get(v.HeadId))).ToList();
         var heads = new NewHeads(context);
@@ -76,6 +81,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
         {
             heads.Register(id);
             foreach (var entry in _entries) Register(entry, id);
+            firmware?.Register(id);
         });
         try
         {
@@ -86,6 +92,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
             run.Log($"{frozen.Count} new heads and {_entries.Count} clones are durable");
             run.Cancellation.ThrowIfCancellationRequested();
             machines.Switch(heads, run);
+            firmware?.Create();
             var facts = frozen.ConvertAll(f => LayerFiles.Measure(context.Storage, f.Head));
             run.Commit(() =>
             {

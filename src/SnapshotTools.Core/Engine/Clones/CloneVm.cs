@@ -1,5 +1,6 @@
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Machines;
+using SnapshotTools.Core.Engine.Power;
 
 namespace SnapshotTools.Core.Engine.Clones;
 
@@ -44,8 +45,8 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
     protected override VmCloneResult Execute(OperationPlan plan, RunOptions options)
     {
         var ids = new List<long>();
-        if (_group.Entries.Count == 0) Context.Database.Write(() => ids.AddRange(Insert()));
-        else _group.Make(plan.Kind, plan.Target, options, () => ids.AddRange(Insert()));
+        var firmware = new FirmwareCopies(Context, _snapshot is null ? FirmwareFiles.Of(Context, _source, options.Warn) : FirmwareFiles.Of(Context, _snapshot, options.Warn), _names.Count);
+        _group.Make(plan.Kind, plan.Target, options, firmware, () => ids.AddRange(Insert(firmware)));
         return Context.Database.Read(() => new VmCloneResult([.. ids.Select(id => Context.ToModel(Catalog.Machines.Get(id)))], _group.Result()));
     }
 
@@ -76,6 +77,8 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
         if (!request.IncludeMemory) return;
         if (_snapshot?.Memory is null)
             throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.InvalidInput, $"There is no memory to include: {(_snapshot is null ? "the present was asked for" : $"snapshot '{_snapshot.Name}' has none")}. Name a checkpoint with -SnapshotName, or leave -IncludeMemory away.", _source.Name);
+        if (Context.Files.Stat(Context.Storage.PathOf(_snapshot.Memory)) is null)
+            throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged, $"The memory of checkpoint '{_snapshot.Name}' of VM '{_source.Name}' is missing: '{Context.Storage.PathOf(_snapshot.Memory)}'. Put the file back, or leave -IncludeMemory away.", _snapshot.Name);
         if (request.ProcessorCount is not null || request.MemoryBytes is not null)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "Memory goes on only in a machine as it was: leave -ProcessorCount and -MemoryBytes away, or -IncludeMemory.", _source.Name);
     }
@@ -87,7 +90,7 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
     }
 
     /// <summary>Part of the transaction that lets the clones be.</summary>
-    private List<long> Insert() => _names.Select((name, i) =>
+    private List<long> Insert(FirmwareCopies firmware) => _names.Select((name, i) =>
     {
         RequireFree(name);
         // With memory the guest goes on with the addresses that it knows.
@@ -100,6 +103,7 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
         }
         if (asTemplate) Catalog.Machines.SetTemplate(id);
         if (request.IncludeMemory) Catalog.Machines.SetMemory(id, _snapshot!.Memory);
+        firmware.Commit(i, id);
         return id;
     }).ToList();
 }

@@ -8,6 +8,7 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
 {
     private VmRow _vm = null!;
     private VmConfiguration _configuration = null!;
+    private bool _dropsVariables;
 
     protected override IReadOnlyCollection<LockKey> Locks() => [LockKey.Vm(Context.ResolveVm(vmName).Id)];
 
@@ -33,18 +34,28 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
                 ExtraArguments = changes.ExtraArguments ?? present.Boot.ExtraArguments,
             }),
         };
+        // Another template is for a firmware to begin with; so is the same one where the VM's own copy is gone.
+        string? own = changes.FirmwareVariables is null ? null : Catalog.Machines.Firmware(_vm.Id);
+        bool isThere = own is not null && FirmwareFiles.Exists(Context, own);
+        _dropsVariables = own is not null && !(isThere && _configuration.Boot.FirmwareVariables == present.Boot.FirmwareVariables);
         return new OperationPlan
         {
             Kind = OperationKind.CreateVolume,
             Target = _vm.Name,
             Summary = $"Change VM instance '{_vm.Name}'.",
             Steps = [new PlanStep(PlanAction.Update, _vm.Name, "write its new configuration down; it holds from the next start")],
+            Lost = _dropsVariables && isThere ? [$"the firmware's variables of VM '{_vm.Name}', such as boot entries and keys; its snapshots keep theirs"] : [],
         };
     }
 
     protected override VmInstance Execute(OperationPlan plan, RunOptions options)
     {
-        Context.Database.Write(() => Catalog.Machines.SetConfiguration(_vm.Id, _configuration));
+        Context.Database.Write(() =>
+        {
+            Catalog.Machines.SetConfiguration(_vm.Id, _configuration);
+            if (_dropsVariables) Catalog.Machines.DropFirmware(_vm.Id);
+        });
+        if (_dropsVariables) new Collecting(Context).TryDeleteGarbage();
         return Context.ToModel(Catalog.Machines.Get(_vm.Id));
     }
 

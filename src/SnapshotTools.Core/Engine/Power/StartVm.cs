@@ -54,7 +54,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
             throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged,
                 $"The memory that VM '{vm.Name}' is to go on from is missing: '{memory}'. Nothing was started. Put the file back; or let it boot from its disks: Stop-VmInstance {vm.Name} -TurnOff, then Start-VmInstance {vm.Name}", vm.Name);
         SuspendedDisks.RequireUntouched(context, vm);
-        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm), new StartOptions(memory, paused || memory is not null, options.Warn), options.Cancellation);
+        using var machine = context.RequireCompute(vm).Start(context.DefinitionOf(vm).WithOwnVariables(context, vm, options), new StartOptions(memory, paused || memory is not null, options.Warn), options.Cancellation);
         context.Database.Write(() => context.Catalog.Machines.Disconnect(vm.Id), durable: false);   // it has a machine of its own now
         if (memory is null) options.Log?.Invoke($"VM '{vm.Name}' was started");
         else GoOn(context, vm, machine, paused, options);
@@ -83,25 +83,13 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
             throw;
         }
         options.Log?.Invoke($"VM '{vm.Name}' goes on from its memory");
-        DeleteMemory(context);
+        new Collecting(context).TryDeleteGarbage();
     }
 
     /// <summary>Forgets the memory that a VM was suspended with, and deletes it unless a snapshot needs it.</summary>
     public static void ForgetMemory(EngineContext context, VmRow vm)
     {
         context.Database.Write(() => context.Catalog.Machines.SetMemory(vm.Id, null));
-        DeleteMemory(context);
-    }
-
-    private static void DeleteMemory(EngineContext context)
-    {
-        try
-        {
-            new Collecting(context).DeleteGarbage();
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException)
-        {
-            // The next opening of the store deletes it.
-        }
+        new Collecting(context).TryDeleteGarbage();
     }
 }

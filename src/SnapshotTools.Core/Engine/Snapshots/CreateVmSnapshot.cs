@@ -55,7 +55,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
         // A running hypervisor holds the heads itself; of a stopped VM nobody may.
         using var reserved = machine is null ? Storage.Reserve([.. frozen.Select(l => l.File)]) : null;
         string? memory = request.Memory ? Storage.NewMemoryLocation(snapshot.Uid) : null;
-        string? variables = FirmwareFiles.Of(Context, _vm);
+        string? variables = FirmwareFiles.Of(Context, _vm, options.Warn);
         string? ofSnapshot = variables is null ? null : Storage.NewMemoryLocation(Guid.CreateVersion7());
         List<LayerFacts> facts;
         using var run = OperationRun.Begin(Context, OperationKind.Snapshot, plan.Target, options, id =>

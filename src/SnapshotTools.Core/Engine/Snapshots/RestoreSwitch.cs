@@ -32,7 +32,7 @@ internal sealed class RestoreSwitch
         _ofSnapshot = choice.IsWhole ? Catalog.Machines.FirmwareOfSnapshot(choice.Snapshot.Id) : null;
         _variables = _ofSnapshot is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
         // Variables that the VM keeps are the backup's too, as a copy.
-        _own = choice.KeepBackup && _variables is null ? FirmwareFiles.Of(context, choice.Vm) : null;
+        _own = choice.KeepBackup && !choice.IsWhole ? FirmwareFiles.Of(context, choice.Vm, null) : null;
         _ofBackup = _own is null ? null : context.Storage.NewMemoryLocation(Guid.CreateVersion7());
     }
 
@@ -60,7 +60,7 @@ internal sealed class RestoreSwitch
         run.Commit(() =>
         {
             if (_choice.KeepBackup && _backup.Find() is null) _backup.Insert();
-            if (_variables is not null) Adopt(_variables);
+            if (_choice.IsWhole) Adopt(_variables);
             if (_ofBackup is not null) GiveToBackup(_ofBackup);
             if (!_choice.KeepBackup && _backup.Find() is { } temporary) _backup.Delete(temporary);
             _heads.Commit(_parts.ConvertAll(p => p.Id));
@@ -102,15 +102,12 @@ internal sealed class RestoreSwitch
         return plans.All(p => p.Merges.Count == 0);
     }
 
-    /// <summary>The VM gets the snapshot's firmware variables; its own go to the backup, if that stays.</summary>
-    private void Adopt(string variables)
+    /// <summary>The VM gets the snapshot's firmware variables, or none as then; its own go to the backup, if that stays.</summary>
+    private void Adopt(string? variables)
     {
-        if (Catalog.Machines.Firmware(_choice.Vm.Id) is { } old)
-        {
-            if (_choice.KeepBackup && _backup.Find() is { } kept && Catalog.Machines.FirmwareOfSnapshot(kept.Id) is null) Catalog.Machines.SetFirmwareOfSnapshot(kept.Id, old);
-            else Catalog.Layers.AddGarbage(old);
-        }
-        Catalog.Machines.SetFirmware(_choice.Vm.Id, variables);
+        if (_choice.KeepBackup && _backup.Find() is { } kept && Catalog.Machines.FirmwareOfSnapshot(kept.Id) is null) Catalog.Machines.GiveFirmware(_choice.Vm.Id, kept.Id);
+        Catalog.Machines.DropFirmware(_choice.Vm.Id);
+        if (variables is not null) Catalog.Machines.SetFirmware(_choice.Vm.Id, variables);
     }
 
     private void GiveToBackup(string variables)

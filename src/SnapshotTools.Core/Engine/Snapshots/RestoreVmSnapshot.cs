@@ -32,17 +32,24 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         if (IsRollback) return plans.OfRollback();
         if (_choice.Ran && _choice.Failed is null && !request.StopVm) throw _choice.MustBeStopped(Context);
         foreach (var layer in _choice.Layers) LayerFiles.Measure(Storage, layer);
-        RequireMemory();
+        RequireFiles();
         CopyRules.RequireNoCopy(Context, _choice.Restored, "restored");
         return plans.OfRestore();
     }
 
-    /// <summary>The present is not given up for a checkpoint that nothing could go on from.</summary>
-    private void RequireMemory()
+    /// <summary>The present is not given up for a snapshot that nothing could go on from.</summary>
+    private void RequireFiles()
     {
-        if (!_choice.IsWhole || _choice.Snapshot.Memory is not { } memory || Context.Files.Stat(Storage.PathOf(memory)) is not null) return;
-        throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged,
-            $"The memory of checkpoint '{_choice.Snapshot.Name}' of VM '{VmName}' is missing: '{Storage.PathOf(memory)}'. Nothing was changed. Put the file back; or make a VM of the checkpoint's disks: Copy-VmInstance {VmName} -SnapshotName {_choice.Snapshot.Name}", _choice.Snapshot.Name);
+        if (!_choice.IsWhole) return;
+        Require(_choice.Snapshot.Memory, ErrorIds.MemoryMissing, "memory of checkpoint");
+        Require(Catalog.Machines.FirmwareOfSnapshot(_choice.Snapshot.Id), ErrorIds.FirmwareMissing, "copy of the firmware's variables of snapshot");
+    }
+
+    private void Require(string? location, string errorId, string what)
+    {
+        if (location is null || Context.Files.Stat(Storage.PathOf(location)) is not null) return;
+        throw new SnapshotException(errorId, ErrorKind.Damaged,
+            $"The {what} '{_choice.Snapshot.Name}' of VM '{VmName}' is missing: '{Storage.PathOf(location)}'. Nothing was changed. Put the file back; or make a VM of its disks: Copy-VmInstance {VmName} -SnapshotName {_choice.Snapshot.Name}", _choice.Snapshot.Name);
     }
 
     protected override VmInstance Execute(OperationPlan plan, RunOptions options)

@@ -21,6 +21,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
         findings.AddRange(context.Storage.LeftLinks().Intersect(links).Select(l => new StoreFinding(FindingSeverity.Information, FindingCodes.LinkLeft, l,
             "A killed process left this link beside a stable path. Nothing uses it. Run Optimize-SnapshotStore to delete it.")));
         TestMemory(findings);
+        TestFirmware(findings);
         FindStrangers(findings);
         foreach (long volume in UsedByOthers().Select(l => l.VolumeId!.Value).Distinct()) findings.AddRange(_undisturbed.At(volume, () => FindForeignUsers(volume)));
         TestCatalog(findings);
@@ -46,13 +47,18 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
         [new StoreFinding(FindingSeverity.Warning, FindingCodes.StablePathWrong, volume,
             $"The stable path '{context.Storage.PublishedPath(volume)}' does not lead to the head of volume '{volume}'. Do not start anything from it. Run Optimize-SnapshotStore, which mends it.")];
 
-    private void TestMemory(List<StoreFinding> findings)
+    private void TestMemory(List<StoreFinding> findings) => findings.AddRange(Missing(context.Catalog.Machines.AllMemory).Select(m => new StoreFinding(FindingSeverity.Error, FindingCodes.MemoryMissing, m.Location, m.Snapshot is null
+        ? $"The memory that VM '{m.Vm}' is to go on from is missing. Put the file back; or let the VM boot from its disks: Stop-VmInstance {m.Vm} -TurnOff"
+        : $"The saved memory of snapshot '{m.Snapshot}' of VM '{m.Vm}' is missing, so that it cannot be restored. Put the file back. Its disks are not affected; a VM is made of them with Copy-VmInstance {m.Vm} -SnapshotName {m.Snapshot}")));
+
+    private void TestFirmware(List<StoreFinding> findings) => findings.AddRange(Missing(context.Catalog.Machines.AllFirmware).Select(m => new StoreFinding(FindingSeverity.Error, FindingCodes.FirmwareMissing, m.Location, m.Snapshot is null
+        ? $"The firmware's variables of VM '{m.Vm}' are missing, so that it cannot be started. Put the file back; or let it begin with those of the template again: Set-VmInstance {m.Vm} -FirmwareVariables <template>"
+        : $"The firmware's variables of snapshot '{m.Snapshot}' of VM '{m.Vm}' are missing, so that it cannot be restored. Put the file back. Its disks are not affected; a VM is made of them with Copy-VmInstance {m.Vm} -SnapshotName {m.Snapshot}")));
+
+    private IEnumerable<SavedFile> Missing(Func<List<SavedFile>> all)
     {
-        var missing = context.Catalog.Machines.AllMemory().FindAll(m => context.Files.Stat(context.Storage.PathOf(m.Location)) is null);
-        // What was forgotten in the meantime was deleted with good reason.
-        if (missing.Count > 0) findings.AddRange(missing.Intersect(context.Catalog.Machines.AllMemory()).Select(m => new StoreFinding(FindingSeverity.Error, FindingCodes.MemoryMissing, m.Location, m.Snapshot is null
-            ? $"The memory that VM '{m.Vm}' is to go on from is missing. Put the file back; or let the VM boot from its disks: Stop-VmInstance {m.Vm} -TurnOff"
-            : $"The saved memory of snapshot '{m.Snapshot}' of VM '{m.Vm}' is missing, so that it cannot be restored. Put the file back. Its disks are not affected; a VM is made of them with Copy-VmInstance {m.Vm} -SnapshotName {m.Snapshot}")));
+        var missing = all().FindAll(f => context.Files.Stat(context.Storage.PathOf(f.Location)) is null);
+        return missing.Count == 0 ? [] : missing.Intersect(all());   // what was forgotten in the meantime was deleted with good reason
     }
 
     private List<string> ListFiles() => [.. context.Storage.ListLayers(), .. context.Storage.ListMemory()];
@@ -79,7 +85,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
     private HashSet<string> KnownFiles() =>
         [
             .. context.Catalog.Layers.All().Select(l => l.Location), .. context.Catalog.Pending.Locations(), .. context.Catalog.Layers.Garbage(), .. context.Catalog.Copies.All().Select(c => c.Location),
-            .. context.Catalog.Machines.AllMemory().Select(m => m.Location), .. context.Catalog.Machines.AllFirmware().SelectMany(FirmwareFiles.NamesOf),
+            .. context.Catalog.Machines.AllMemory().Select(m => m.Location), .. context.Catalog.Machines.AllFirmware().Select(f => f.Location),
         ];
 
     private StoreFinding[] FindForeignUsers(long volumeId) => [.. UsedByOthers().Where(l => l.VolumeId == volumeId).Select(l => new StoreFinding(
