@@ -120,6 +120,28 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task A_volume_snapshot_that_is_cancelled_after_the_switch_is_taken_back_at_once()
+    {
+        await Task.Yield();
+        PrepareVm();
+        _engine.Machines.Start("web01", paused: true).Run();
+        using var cancel = new CancellationTokenSource();
+        Assert.ThrowsAny<OperationCanceledException>(() => _engine.VolumeSnapshots.Create("db", "never", null, ensure: false).Run(new RunOptions
+        {
+            Cancellation = cancel.Token,
+            Log = line =>
+            {
+                if (line.Contains("writes to the new head", StringComparison.Ordinal)) cancel.Cancel();
+            },
+        }));
+        Assert.Equal(OperationState.Cancelled, _engine.Operations.Find().Single(o => o.Target == "db/never").State);
+        Assert.Empty(_engine.VolumeSnapshots.Find([], []));
+        Assert.DoesNotContain(_engine.Test(), f => f.Severity != FindingSeverity.Information);   // the machine writes to a head that the catalog knows
+        _engine.VolumeSnapshots.Create("db", "now", null, ensure: false).Run();
+        _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();
+    }
+
+    [GuestFact]
     public async Task The_backup_of_a_running_vm_has_its_memory_and_goes_on_where_it_was()
     {
         PrepareVm();

@@ -66,6 +66,7 @@ internal sealed class CreateVolumeSnapshot(EngineContext context, string volumeN
         catch (Exception error)
         {
             run.Fail(error);
+            machine?.Dispose();   // what is taken back asks QEMU anew, which talks to one at a time
             throw;
         }
         run.Afterwards(() =>
