@@ -14,6 +14,7 @@ namespace SnapshotTools.Qemu.Machines;
 public sealed class QemuMachine : IAsyncDisposable
 {
     private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(5);
 
     private QemuMachine(QmpClient monitor, ProcessIdentity? process, QmpEndpoint? agent, RunFolder? folder, Guid? id) =>
         (Monitor, Process, AgentEndpoint, Folder, Id) = (monitor, process, agent, folder, id);
@@ -64,8 +65,10 @@ public sealed class QemuMachine : IAsyncDisposable
         {
             return await QueryStateAsync(Monitor, cancellation).ConfigureAwait(false);
         }
-        catch (QmpDisconnectedException) when (Process is not { IsAlive: true })
+        catch (QmpDisconnectedException)
         {
+            // QEMU closes its connections before its process has ended.
+            if (Process is not null && !await Process.WaitForExitAsync(EndPatience, cancellation).ConfigureAwait(false)) throw;
             return MachineState.Gone;
         }
     }

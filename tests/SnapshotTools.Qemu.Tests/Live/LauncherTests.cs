@@ -116,6 +116,17 @@ public class LauncherTests
     }
 
     [GuestFact]
+    public async Task A_machine_whose_connection_ended_is_waited_for_until_it_has_ended()
+    {
+        await using var guest = await DeafAsync();
+        var asked = guest.Machine.QueryStateAsync();
+        await Task.Delay(300);
+        Assert.False(asked.IsCompleted);
+        guest.Machine.Process!.Kill();
+        Assert.Equal(MachineState.Gone, await asked);
+    }
+
+    [GuestFact]
     public async Task A_machine_that_does_not_respond_is_there_and_can_be_killed()
     {
         await using var guest = await DeafAsync();
