@@ -24,12 +24,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         : new ComputeCapabilities(true, true, true, null);
 
     /// <inheritdoc/>
-    public VmState StateOf(Guid vmId) => !_launcher.IsRunning(vmId) ? VmState.Stopped : QemuCalls.Run(() => _launcher.QueryStateAsync(vmId)) switch
-    {
-        MachineState.Gone => VmState.Stopped,
-        MachineState.Running or MachineState.GuestSuspended or MachineState.Silent => VmState.Running,
-        _ => VmState.Paused,
-    };
+    public VmState StateOf(Guid vmId) => _launcher.IsRunning(vmId) ? QemuCalls.Run(() => _launcher.QueryStateAsync(vmId)).ToVmState() : VmState.Stopped;
 
     /// <inheritdoc/>
     public IRunningMachine? Find(Guid vmId) => _launcher.IsRunning(vmId) && QemuCalls.Run(() => _launcher.FindAsync(vmId)) is { } machine ? new RunningMachine(machine, files) : null;
@@ -57,7 +52,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
             {
                 var client = await QmpClient.ConnectAsync(QmpEndpoint.Parse(machine.Monitor), LookTimeout).ConfigureAwait(false);
                 await using (client.ConfigureAwait(false))
-                    return await QemuMachine.QueryStateAsync(client, CancellationToken.None).ConfigureAwait(false) is MachineState.Running or MachineState.GuestSuspended ? VmState.Running : VmState.Paused;
+                    return (await QemuMachine.QueryStateAsync(client, CancellationToken.None).ConfigureAwait(false)).ToVmState();
             }
             catch (Exception e) when (e is QmpBusyException or QmpTimeoutException)
             {

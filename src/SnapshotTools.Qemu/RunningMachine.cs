@@ -10,12 +10,7 @@ namespace SnapshotTools.Qemu;
 /// <summary>A running QEMU as the engine sees it. A volume is found by the serial number that its disk was given.</summary>
 internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : IRunningMachine
 {
-    public VmState State => QemuCalls.Run(() => machine.QueryStateAsync()) switch
-    {
-        MachineState.Gone => VmState.Stopped,
-        MachineState.Running or MachineState.GuestSuspended => VmState.Running,
-        _ => VmState.Paused,
-    };
+    public VmState State => QemuCalls.Run(() => machine.QueryStateAsync()).ToVmState();
 
     public IReadOnlyList<string> Heads => QemuCalls.Run(async () =>
     {

@@ -37,6 +37,9 @@ internal static class LedgerTables
     public static string DropTriggers(IEnumerable<LedgerTable> tables) =>
         string.Concat(tables.Select(t => $"DROP TRIGGER ledger_{t.Name}_INSERT; DROP TRIGGER ledger_{t.Name}_UPDATE; DROP TRIGGER ledger_{t.Name}_DELETE;\n"));
 
+    /// <summary>Makes the table of notes and all triggers anew, where some tables have theirs; all rows are noted.</summary>
+    public static string BeginAnew(IEnumerable<LedgerTable> present) => DropTriggers(present) + "DROP TABLE unwritten;\n" + Unwritten + Triggers(All);
+
     /// <summary>The expression that names a row.</summary>
     public static string KeyOf(string key, string alias) => string.Format(CultureInfo.InvariantCulture, key, alias);
 

@@ -110,7 +110,7 @@ internal static class Schema
         """,
 
         // The table of an earlier version of the module had a column that these triggers do not fill.
-        LedgerTables.DropTriggers(LedgerTables.First) + "DROP TABLE unwritten;\n" + LedgerTables.Unwritten + LedgerTables.Triggers(LedgerTables.All),
+        LedgerTables.BeginAnew(LedgerTables.First),
 
         """
         -- a list of three in its condition made a temporary table for every operation that begins or ends
@@ -131,7 +131,7 @@ internal static class Schema
         ALTER TABLE layer RENAME COLUMN operation_id TO was_operation_id;
         """,
 
-        LedgerTables.DropTriggers(LedgerTables.All) + "DROP TABLE unwritten;\n" + LedgerTables.Unwritten + LedgerTables.Triggers(LedgerTables.All),
+        LedgerTables.BeginAnew(LedgerTables.All),
     ];
 
     /// <summary>The version that this module writes.</summary>

@@ -131,6 +131,9 @@ internal sealed record EngineContext(StoreFiles Paths, StoreCatalog Catalog, ISt
         Ledger.Save();
     }
 
+    /// <summary>Whether a file of the store, such as saved memory, is there.</summary>
+    public bool HasFile(string location) => Files.Stat(Storage.PathOf(location)) is not null;
+
     /// <summary>Refuses when the store has less room than an operation needs.</summary>
     public void RequireSpace(long bytes, string what)
     {

@@ -77,7 +77,7 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
         if (!request.IncludeMemory) return;
         if (_snapshot?.Memory is null)
             throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.InvalidInput, $"There is no memory to include: {(_snapshot is null ? "the present was asked for" : $"snapshot '{_snapshot.Name}' has none")}. Name a checkpoint with -SnapshotName, or leave -IncludeMemory away.", _source.Name);
-        if (Context.Files.Stat(Context.Storage.PathOf(_snapshot.Memory)) is null)
+        if (!Context.HasFile(_snapshot.Memory))
             throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged, $"The memory of checkpoint '{_snapshot.Name}' of VM '{_source.Name}' is missing: '{Context.Storage.PathOf(_snapshot.Memory)}'. Put the file back, or leave -IncludeMemory away.", _snapshot.Name);
         if (request.ProcessorCount is not null || request.MemoryBytes is not null)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "Memory goes on only in a machine as it was: leave -ProcessorCount and -MemoryBytes away, or -IncludeMemory.", _source.Name);

@@ -85,14 +85,8 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
         try
         {
             var mine = context.Fork();
-            try
-            {
-                VolumeCopy.Run(mine, operation, options, whenCancelled: OperationState.Pending);
-            }
-            finally
-            {
-                mine.Catalog.Dispose();
-            }
+            using var catalog = mine.Catalog;
+            VolumeCopy.Run(mine, operation, options, whenCancelled: OperationState.Pending);
         }
         catch (OperationCanceledException)
         {

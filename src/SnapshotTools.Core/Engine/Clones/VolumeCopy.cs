@@ -23,7 +23,6 @@ internal sealed class VolumeCopy
     private readonly CopyRow _copy;
     private readonly VolumeRow _volume;
     private readonly RunOptions _options;
-    private readonly OperationState _whenCancelled;
     private readonly CancellationTokenSource _stop;
     private readonly Stopwatch _sincePoll = Stopwatch.StartNew();
     private readonly RateMeter _rate = new();
@@ -32,14 +31,16 @@ internal sealed class VolumeCopy
     private long _before = -1;
     private LayerRow? _untold;
 
-    private VolumeCopy(EngineContext context, OperationRow operation, CopyRow copy, RunOptions options, OperationState whenCancelled)
+    private VolumeCopy(EngineContext context, OperationRow operation, CopyRow copy, RunOptions options)
     {
-        (_context, _operation, _copy, _options, _whenCancelled) = (context, operation, copy, options, whenCancelled);
+        (_context, _operation, _copy, _options) = (context, operation, copy, options);
         _volume = context.Catalog.Volumes.Get(copy.VolumeId);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(options.Cancellation);
     }
 
     private StoreCatalog Catalog => _context.Catalog;
+
+    private OperationState WhenCancelled { get; init; }
 
     /// <summary>Works on a copy until it is complete, paused, stopped or has failed; gives its state then.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.OperationState"/>: there is nothing to do, or another process works on it; or why it failed.</exception>
@@ -51,7 +52,7 @@ internal sealed class VolumeCopy
         operation = context.Catalog.Operations.Get(operation.Id);
         if (context.Catalog.Copies.Find(operation.Id) is not { } copy) return operation;
         if (!Begin(context, operation.Id)) return context.Catalog.Operations.Get(operation.Id);
-        var work = new VolumeCopy(context, operation, copy, options, whenCancelled);
+        var work = new VolumeCopy(context, operation, copy, options) { WhenCancelled = whenCancelled };
         using (work._stop) work.Run();
         return context.Catalog.Operations.Get(operation.Id);
     }
@@ -62,7 +63,7 @@ internal sealed class VolumeCopy
     /// <summary>Says of a copy whose process is dead that it was interrupted, or, where only that was missing, that it is done. Its lock is held.</summary>
     public static void Settle(EngineContext context, OperationRow operation, CopyRow copy)
     {
-        var work = new VolumeCopy(context, operation, copy, RunOptions.Default, OperationState.Interrupted);
+        var work = new VolumeCopy(context, operation, copy, RunOptions.Default);
         using (work._stop)
         {
             if (context.Storage.Measure(work.Layer.File) is not null && work.IsInPlace()) work.Complete();
@@ -100,7 +101,7 @@ internal sealed class VolumeCopy
             _context.Database.Write(() =>
             {
                 if (_before >= 0) SaveProgress();
-                Catalog.Operations.SetWaiting(_operation.Id, _wish == OperationWish.Pause ? OperationState.Paused : _whenCancelled);
+                Catalog.Operations.SetWaiting(_operation.Id, _wish == OperationWish.Pause ? OperationState.Paused : WhenCancelled);
             });
             if (_wish == OperationWish.None) throw;
             return;

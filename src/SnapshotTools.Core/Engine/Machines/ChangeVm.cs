@@ -36,8 +36,8 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
         };
         // Another template is for a firmware to begin with; so is the same one where the VM's own copy is gone.
         string? own = changes.FirmwareVariables is null ? null : Catalog.Machines.Firmware(_vm.Id);
-        bool isThere = own is not null && FirmwareFiles.Exists(Context, own);
-        _dropsVariables = own is not null && !(isThere && _configuration.Boot.FirmwareVariables == present.Boot.FirmwareVariables);
+        bool isThere = own is not null && Context.HasFile(own);
+        _dropsVariables = own is not null && (!isThere || _configuration.Boot.FirmwareVariables != present.Boot.FirmwareVariables);
         return new OperationPlan
         {
             Kind = OperationKind.CreateVolume,

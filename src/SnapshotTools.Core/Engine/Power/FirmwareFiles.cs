@@ -15,7 +15,7 @@ internal static class FirmwareFiles
     {
         if (machine.Configuration.Boot.FirmwareVariables is not { } template) return machine;
         string? own = context.Catalog.Machines.Firmware(vm.Id);
-        if (own is not null && !Exists(context, own))
+        if (own is not null && !context.HasFile(own))
             throw new SnapshotException(ErrorIds.FirmwareMissing, ErrorKind.Damaged, $"The firmware's variables of VM '{vm.Name}' are missing: '{context.Storage.PathOf(own)}'. Nothing was started. "
                 + $"Put the file back; or let it begin with those of the template again: Set-VmInstance {vm.Name} -FirmwareVariables '{template}'", vm.Name);
         string path = context.Storage.PathOf(own ?? Make(context, vm, template, options));
@@ -29,8 +29,6 @@ internal static class FirmwareFiles
     /// <summary>The same of a snapshot.</summary>
     public static string? Of(EngineContext context, VmSnapshotRow snapshot, Action<string>? warn) =>
         IfThere(context, context.Catalog.Machines.FirmwareOfSnapshot(snapshot.Id), $"snapshot '{snapshot.Name}'", warn);
-
-    public static bool Exists(EngineContext context, string location) => context.Files.Stat(context.Storage.PathOf(location)) is not null;
 
     /// <summary>Makes a durable copy, which the caller has written down as pending.</summary>
     public static void Copy(EngineContext context, string source, string location)
@@ -49,7 +47,7 @@ internal static class FirmwareFiles
 
     private static string? IfThere(EngineContext context, string? location, string whose, Action<string>? warn)
     {
-        if (location is null || Exists(context, location)) return location;
+        if (location is null || context.HasFile(location)) return location;
         warn?.Invoke($"The firmware's variables of {whose} are missing, so what is made of it begins with those of the template: '{context.Storage.PathOf(location)}'");
         return null;
     }

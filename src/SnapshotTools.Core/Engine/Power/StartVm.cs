@@ -50,7 +50,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         // The machine may have died in a merge of its layers.
         foreach (var attachment in context.Catalog.Machines.Attachments(vm.Id)) LiveMerging.Settle(context, attachment.VolumeId);
         string? memory = vm.SuspendedMemory is null ? null : context.Storage.PathOf(vm.SuspendedMemory);
-        if (memory is not null && context.Files.Stat(memory) is null)
+        if (vm.SuspendedMemory is not null && !context.HasFile(vm.SuspendedMemory))
             throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged,
                 $"The memory that VM '{vm.Name}' is to go on from is missing: '{memory}'. Nothing was started. Put the file back; or let it boot from its disks: Stop-VmInstance {vm.Name} -TurnOff, then Start-VmInstance {vm.Name}", vm.Name);
         SuspendedDisks.RequireUntouched(context, vm);
@@ -72,7 +72,7 @@ internal sealed class StartVm(EngineContext context, string vmName, bool paused)
         {
             if (!paused) machine.Resume();
         }
-        catch when (machine.State == VmState.Stopped && context.Files.Stat(context.Storage.PathOf(vm.SuspendedMemory!)) is not null)
+        catch when (machine.State == VmState.Stopped && context.HasFile(vm.SuspendedMemory!))
         {
             // It ended without a step, so that its memory is still the one of these disks.
             context.Database.Write(() =>

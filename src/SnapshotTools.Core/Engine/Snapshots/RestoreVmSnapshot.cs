@@ -47,7 +47,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
 
     private void Require(string? location, string errorId, string what)
     {
-        if (location is null || Context.Files.Stat(Storage.PathOf(location)) is not null) return;
+        if (location is null || Context.HasFile(location)) return;
         throw new SnapshotException(errorId, ErrorKind.Damaged,
             $"The {what} '{_choice.Snapshot.Name}' of VM '{VmName}' is missing: '{Storage.PathOf(location)}'. Nothing was changed. Put the file back; or make a VM of its disks: Copy-VmInstance {VmName} -SnapshotName {_choice.Snapshot.Name}", _choice.Snapshot.Name);
     }

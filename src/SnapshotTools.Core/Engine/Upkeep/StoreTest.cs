@@ -57,7 +57,7 @@ internal sealed class StoreTest(EngineContext context, RunOptions options, bool 
 
     private IEnumerable<SavedFile> Missing(Func<List<SavedFile>> all)
     {
-        var missing = all().FindAll(f => context.Files.Stat(context.Storage.PathOf(f.Location)) is null);
+        var missing = all().FindAll(f => !context.HasFile(f.Location));
         return missing.Count == 0 ? [] : missing.Intersect(all());   // what was forgotten in the meantime was deleted with good reason
     }
 
