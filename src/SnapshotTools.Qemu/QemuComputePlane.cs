@@ -36,7 +36,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         var (monitorAt, agentAt) = (Parse(monitor)!, Parse(agent));
         return QemuCalls.Run(async () =>
         {
-            var machine = await QemuMachine.AttachAsync(monitorAt, agentAt).ConfigureAwait(false);
+            var machine = await AttachAsync(monitorAt, agentAt).ConfigureAwait(false);
             await using (machine.ConfigureAwait(false))
                 return new ConnectedMachine(monitorAt.ToString(), agentAt?.ToString(), await DiskMatch.RunAsync(machine, disks).ConfigureAwait(false));
         });
@@ -73,13 +73,26 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         {
             try
             {
-                return new RunningMachine(await QemuMachine.AttachAsync(QmpEndpoint.Parse(machine.Monitor), Parse(machine.Agent), machine.Names).ConfigureAwait(false), files);
+                return new RunningMachine(await AttachAsync(QmpEndpoint.Parse(machine.Monitor), Parse(machine.Agent), machine.Names).ConfigureAwait(false), files);
             }
             catch (QmpDisconnectedException error) when (error is not QmpBusyException)
             {
                 return null;
             }
         });
+    }
+
+    private static async Task<QemuMachine> AttachAsync(QmpEndpoint monitor, QmpEndpoint? agent, IReadOnlyDictionary<string, string>? names = null)
+    {
+        try
+        {
+            return await QemuMachine.AttachAsync(monitor, agent, names).ConfigureAwait(false);
+        }
+        catch (QmpTimeoutException error)
+        {
+            throw new SnapshotException(ErrorIds.VmNotResponding, ErrorKind.Failed,
+                $"{error.Message} It hangs. Try again in a moment; if it stays like this, end its process, which someone else started.", cause: error);
+        }
     }
 
     private static QmpEndpoint? Parse(string? address)

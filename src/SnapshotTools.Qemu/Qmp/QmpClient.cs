@@ -64,7 +64,7 @@ public sealed class QmpClient : IAsyncDisposable
     /// QEMU must also take the negotiation within it: its main loop may come to stand in between.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="QmpDisconnectedException">Nothing listens there.</exception>
-    /// <exception cref="QmpTimeoutException">It greets, and then does not answer.</exception>
+    /// <exception cref="QmpTimeoutException">It does not answer: it hangs.</exception>
     /// <exception cref="QmpBusyException">Another client holds the monitor.</exception>
     /// <exception cref="QmpProtocolException">What listens there is no QMP monitor.</exception>
     public static async Task<QmpClient> ConnectAsync(QmpEndpoint endpoint, TimeSpan? greetingTimeout = null, CancellationToken cancellation = default)
@@ -189,7 +189,7 @@ public sealed class QmpClient : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new QmpBusyException(Endpoint, timeout);
+            throw Endpoint.NoGreeting(timeout);
         }
         catch (SocketException e)
         {

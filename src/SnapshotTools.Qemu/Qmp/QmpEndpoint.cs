@@ -70,7 +70,7 @@ public sealed record QmpEndpoint
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
             socket.Dispose();
-            throw new QmpBusyException(this, ConnectTimeout);
+            throw NoGreeting(ConnectTimeout);
         }
         catch (SocketException e)
         {
@@ -82,6 +82,13 @@ public sealed record QmpEndpoint
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What it means that whoever listens here took no connection, or did not greet: QEMU serves one client at a time.</summary>
+    internal QmpDisconnectedException NoGreeting(TimeSpan waited)
+    {
+        bool? isHeld = Path is null ? null : UnixListener.HasClient(Path);
+        return isHeld == false ? new QmpTimeoutException(this, waited) : new QmpBusyException(this, waited, isHeld == true);
     }
 
     /// <inheritdoc/>

@@ -8,13 +8,28 @@ public sealed class QmpProtocolException(string what, Exception? cause = null)
 public class QmpDisconnectedException(string message, Exception? cause = null) : IOException(message, cause);
 
 /// <summary>QEMU is there, but another client holds its monitor: QEMU serves one at a time.</summary>
-public sealed class QmpBusyException(QmpEndpoint endpoint, TimeSpan waited)
+/// <param name="endpoint">The monitor.</param>
+/// <param name="waited">How long it did not greet.</param>
+/// <param name="isCertain">False where the system does not tell who is connected, so that it may hang as well.</param>
+public sealed class QmpBusyException(QmpEndpoint endpoint, TimeSpan waited, bool isCertain)
     : QmpDisconnectedException($"The QMP monitor at '{endpoint}' did not greet within {waited.TotalSeconds:0.#} s. "
-        + "Another client holds it: close that one, or give QEMU a second -qmp socket.");
+        + $"Another client holds it{(isCertain ? "" : ", or it hangs")}: close that client, or give QEMU a second -qmp socket.");
 
-/// <summary>QEMU did not answer a command in time. Whether it was carried out is not known; the connection is closed.</summary>
-public sealed class QmpTimeoutException(QmpEndpoint endpoint, string command, TimeSpan waited)
-    : QmpDisconnectedException($"QEMU at '{endpoint}' did not answer '{command}' within {waited.TotalSeconds:0.#} s, so the connection to it was given up.");
+/// <summary>QEMU is there and does not answer in time, though nobody else is known to hold its monitor. Whether a command was carried out is not known; the connection is closed.</summary>
+public sealed class QmpTimeoutException : QmpDisconnectedException
+{
+    /// <summary>It did not answer a command.</summary>
+    public QmpTimeoutException(QmpEndpoint endpoint, string command, TimeSpan waited)
+        : base($"QEMU at '{endpoint}' did not answer '{command}' within {waited.TotalSeconds:0.#} s, so the connection to it was given up.")
+    {
+    }
+
+    /// <summary>It did not even greet.</summary>
+    public QmpTimeoutException(QmpEndpoint endpoint, TimeSpan waited)
+        : base($"QEMU at '{endpoint}' did not greet within {waited.TotalSeconds:0.#} s, and no other client holds its monitor.")
+    {
+    }
+}
 
 /// <summary>QEMU, or the guest agent, refused a command.</summary>
 public sealed class QmpException(string command, string sent, string errorClass, string description)

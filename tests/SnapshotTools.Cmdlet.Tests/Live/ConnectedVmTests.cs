@@ -32,6 +32,12 @@ public sealed class ConnectedVmTests(PwshSession session) : LiveVmTest(session)
             Assert.Equal("Running", State("Connect-VmInstance web01 $socket -PassThru"));
             Run("New-VmSnapshot web01 again; Remove-VmSnapshot web01 foreign -Force");
             Assert.Contains("another program started its machine", Texts("(Restore-VmSnapshot web01 again -StopVm -PlanOnly).Lost")[0], StringComparison.Ordinal);
+            Run("kill -STOP (Get-Content $pidFile)");
+            Assert.Equal("Running", Vm("State"));
+            string message = Fail("VmNotResponding", "Stop-VmInstance web01 -TurnOff -Force").Message;
+            Assert.Contains("end its process, which someone else started", message, StringComparison.Ordinal);
+            Assert.DoesNotContain("Stop-VmInstance", message, StringComparison.Ordinal);
+            Run("kill -CONT (Get-Content $pidFile)");
             Run("Stop-VmInstance web01 -TurnOff");
             Assert.Equal("Stopped", Vm("State"));
         }

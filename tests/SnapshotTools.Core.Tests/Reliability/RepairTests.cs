@@ -297,6 +297,7 @@ public sealed class RepairTests : IDisposable
         Assert.Equal([("FileUnknown", "memory/stranger.memory"), ("MemoryMissing", "memory/saved.memory")], findings.Select(f => (f.Code, f.Subject)).Order());
         Assert.Contains("snapshot 'a' of VM 'web01'", findings.Single(f => f.Code == "MemoryMissing").Message, StringComparison.Ordinal);
         Assert.Equal(ErrorIds.MemoryMissing, Assert.Throws<SnapshotException>(() => engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a" })).ErrorId);
+        Assert.Equal(ErrorIds.MemoryMissing, Assert.Throws<SnapshotException>(() => engine.Machines.Clone(new VmCloneRequest { Source = "web01", Snapshot = "a", IncludeMemory = true })).ErrorId);
         var repairs = engine.Repair().Run();
         Assert.Equal([("FileUnknown", true), ("MemoryMissing", false)], repairs.Select(r => (r.Code, r.IsMended)).Order());
         Assert.True(File.Exists(Path.Combine(_store, "quarantine", "stranger.memory")));

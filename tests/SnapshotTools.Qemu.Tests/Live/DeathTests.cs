@@ -172,6 +172,42 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task A_machine_that_hangs_where_a_start_from_memory_was_killed_can_be_turned_off_and_started_again()
+    {
+        _store.AddVm("web01", memoryMiB: 96);
+        (await _store.StartAndWorkAsync("web01", memoryMiB: 8)).Dispose();
+        _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "memory", Memory = true }).Run();
+        _store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "memory", StopVm = true }).Run();
+        Assert.Equal(137, RunSession("start", "memory", "stands with its memory"));
+        Testing.Tool.Run("kill", ["-STOP", $"{_store.QemuOf("web01").Id}"]);
+
+        Assert.Equal(VmState.Running, _store.Engine.Machines.Get("web01").State);
+        Assert.Equal(ErrorIds.VmNotResponding, Assert.Throws<SnapshotException>(() => _store.Engine.Machines.Suspend("web01").Run()).ErrorId);
+        Assert.Equal(VmState.Suspended, _store.Engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run().State);
+        Assert.Equal(VmState.Running, _store.Engine.Machines.Start("web01").Run().State);
+        using (var shell = await _store.ConnectAsync("web01")) await LiveStore.WaitForWorkAsync(shell);
+        _store.TurnOff("web01");
+    }
+
+    [GuestFact]
+    public async Task A_clone_that_cannot_reach_one_of_several_guests_lets_go_of_the_others()
+    {
+        await Task.Yield();
+        foreach (string vm in new[] { "web01", "web02" })
+        {
+            _store.AddVm(vm, disks: 1, memoryMiB: 96);
+            _store.Engine.Machines.Start(vm, paused: true).Run();
+        }
+        Testing.Tool.Run("kill", ["-STOP", $"{_store.QemuOf("web02").Id}"]);
+
+        var clone = _store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("web01-0"), new CloneSource("web02-0")], Linked = true });
+        Assert.Equal(ErrorIds.VmNotResponding, Assert.Throws<SnapshotException>(() => clone.Run()).ErrorId);
+        using (var other = _store.Open()) Assert.Equal(VmState.Running, other.Machines.Resume("web01").Run().State);
+        foreach (string vm in new[] { "web01", "web02" }) _store.TurnOff(vm);
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+    }
+
+    [GuestFact]
     public async Task A_session_killed_while_several_guests_stand_for_a_clone_leaves_none_of_them_standing()
     {
         string[] vms = ["web01", "web02"];

@@ -123,10 +123,18 @@ public sealed class QmpClientTests : IDisposable
     }
 
     [Fact]
-    public async Task A_monitor_that_does_not_greet_is_busy()
+    public async Task A_monitor_that_another_client_holds_is_busy()
     {
-        var connecting = QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromMilliseconds(50));
-        await Assert.ThrowsAsync<QmpBusyException>(() => connecting);
+        await using var holder = await _server.GreetAsync();
+        var busy = await Assert.ThrowsAsync<QmpBusyException>(() => QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromMilliseconds(50)));
+        Assert.Contains("Another client holds it: ", busy.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_monitor_that_nobody_holds_and_that_does_not_greet_is_silent()
+    {
+        var silent = await Assert.ThrowsAsync<QmpTimeoutException>(() => QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromMilliseconds(50)));
+        Assert.Contains("no other client holds its monitor", silent.Message, StringComparison.Ordinal);
     }
 
     [Fact]

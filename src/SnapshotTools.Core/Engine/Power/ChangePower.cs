@@ -52,7 +52,7 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
             else StartVm.ForgetMemory(Context, _vm);
             return;
         }
-        PoweredMachines.About(_vm, () =>
+        Context.About(_vm, () =>
         {
             using var machine = FindOrKill(options.Log);
             if (change == PowerChange.Pause) machine?.Pause();
@@ -68,7 +68,7 @@ internal sealed class ChangePower(EngineContext context, string vmName, PowerCha
         {
             return Context.FindOwnMachine(_vm);
         }
-        catch (SnapshotException error) when (error.ErrorId == ErrorIds.VmNotResponding && change == PowerChange.TurnOff)
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.VmNotResponding && change == PowerChange.TurnOff && Catalog.Machines.Connected(_vm.Id) is null)
         {
             log?.Invoke($"{error.Message} Its process is killed");
             Context.Compute!.Kill(_vm.Uid);

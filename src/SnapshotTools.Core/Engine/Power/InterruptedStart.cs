@@ -15,13 +15,20 @@ internal static class InterruptedStart
     public static void Settle(EngineContext context, long vmId)
     {
         if (context.Compute is not { } compute || context.Catalog.Machines.Find(vmId) is not { SuspendedMemory: not null } vm) return;
-        PoweredMachines.About(vm, () =>
+        try
         {
-            using var machine = compute.Find(vm.Uid);
-            if (machine?.State is VmState.Paused) machine.Stop(turnOff: true, TimeSpan.Zero, CancellationToken.None);
-            // Somebody let it go on past us: its disks have left the memory behind.
-            else if (machine?.State is VmState.Running) StartVm.ForgetMemory(context, vm);
-            return true;
-        });
+            context.About(vm, () =>
+            {
+                using var machine = compute.Find(vm.Uid);
+                if (machine?.State is VmState.Paused) machine.Stop(turnOff: true, TimeSpan.Zero, CancellationToken.None);
+                // Somebody let it go on past us: its disks have left the memory behind.
+                else if (machine?.State is VmState.Running) StartVm.ForgetMemory(context, vm);
+                return true;
+            });
+        }
+        catch (SnapshotException error) when (error.ErrorId == ErrorIds.VmNotResponding)
+        {
+            // Whether it stands or has gone on, it cannot say. It counts as running, until somebody turns it off or it answers.
+        }
     }
 }

@@ -7,7 +7,7 @@ internal static class PoweredMachines
 {
     /// <summary>The running machine of a VM, or null.</summary>
     public static IRunningMachine? FindMachine(this EngineContext context, VmRow vm) => context.Compute is not { } compute || InterruptedStart.IsLeft(context, vm) ? null
-        : About(vm, () => (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid));
+        : context.About(vm, () => (context.Catalog.Machines.Connected(vm.Id) is { } connected ? compute.Find(connected) : null) ?? compute.Find(vm.Uid));
 
     /// <summary>
     /// The same for what would hit the wrong machine hard. One that someone else started is known by its address, at which another may answer by
@@ -34,7 +34,7 @@ internal static class PoweredMachines
     }
 
     /// <summary>Says of which VM a failure is that its machine reports: the machine knows no name.</summary>
-    public static T About<T>(VmRow vm, Func<T> call)
+    public static T About<T>(this EngineContext context, VmRow vm, Func<T> call)
     {
         try
         {
@@ -42,7 +42,7 @@ internal static class PoweredMachines
         }
         catch (SnapshotException error) when (error.Target is null)
         {
-            string next = error.ErrorId == ErrorIds.VmNotResponding ? $" Try again in a moment; if it stays like this, end it: Stop-VmInstance {vm.Name} -TurnOff" : "";
+            string next = error.ErrorId == ErrorIds.VmNotResponding && context.Catalog.Machines.Connected(vm.Id) is null ? $" Try again in a moment; if it stays like this, end it: Stop-VmInstance {vm.Name} -TurnOff" : "";
             throw new SnapshotException(error.ErrorId, error.Kind, $"VM '{vm.Name}': {error.Message}{next}", vm.Name, error.RecommendedAction, error);
         }
     }

@@ -69,7 +69,7 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
             heads.Create();
             run.Log($"{parts.Count} new heads are durable");
             run.Cancellation.ThrowIfCancellationRequested();
-            if (machine is not null) snapshot = PoweredMachines.About(_vm, () => new LiveSnapshot(Context, _vm.Name, request, run).Take(machine, heads, snapshot, memory));
+            if (machine is not null) snapshot = Context.About(_vm, () => new LiveSnapshot(Context, _vm.Name, request, run).Take(machine, heads, snapshot, memory));
             else run.BeginPoint().Dispose();
             if (ofSnapshot is not null) FirmwareFiles.Copy(Context, variables!, ofSnapshot);
             facts = frozen.ConvertAll(l => LayerFiles.Measure(Storage, l));
