@@ -28,7 +28,7 @@ public static class EmbeddedStore
     public static SnapshotEngine Open(IFileSystem files, string directory, Action<string>? log = null, IComputePlane? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
-        var layout = new StoreLayout(Path.GetFullPath(directory));
+        var layout = new StoreLayout(directory);
         RequireCatalog(files, layout);
         if (!IsStore(files, layout))
             throw new SnapshotException(ErrorIds.StoreNotFound, ErrorKind.NotFound,
@@ -50,7 +50,7 @@ public static class EmbeddedStore
     public static PlannedOperation<StoreInfo> Initialize(IFileSystem files, string directory, Func<IComputePlane>? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
-        var layout = new StoreLayout(Path.GetFullPath(directory));
+        var layout = new StoreLayout(directory);
         bool exists = IsStore(files, layout);
         RequireCatalog(files, layout);
         if (!exists) RequireEmpty(files, layout);
@@ -79,7 +79,7 @@ public static class EmbeddedStore
     public static PlannedOperation<IReadOnlyList<StoreRepair>> Repair(IFileSystem files, string directory, IReadOnlyList<string>? searchIn = null, Func<IComputePlane>? compute = null)
     {
         ArgumentNullException.ThrowIfNull(files);
-        var layout = new StoreLayout(Path.GetFullPath(directory));
+        var layout = new StoreLayout(directory);
         string why;
         try
         {

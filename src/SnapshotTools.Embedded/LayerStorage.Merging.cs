@@ -31,6 +31,7 @@ internal sealed partial class LayerStorage
     {
         SetFrozen(child, false);
         using var lower = OpenAlone(layer, write: false);
+        RequireBase(lower, layer, parent);
         using var upper = OpenLayer(child, write: true);
         LayerMerge.CopyAllocated(lower, upper, MergeSelection.WhereTargetUnallocated, ByteProgress.To(progress), cancellation);
         upper.SetBacking(parent is null ? null : StoreLayout.ReferenceTo(parent), parent is null ? null : FormatOf(parent));
@@ -49,12 +50,21 @@ internal sealed partial class LayerStorage
         using (var upper = OpenAlone(child, write: false))
         using (var lower = OpenLayer(layer, write: true))
         {
+            RequireBase(lower, layer, parent);
             LayerMerge.CopyAllocated(upper, lower, MergeSelection.All, ByteProgress.To(progress), cancellation);
             IdentityExtension.Update(lower, childIdentity);
             lower.Flush();
         }
         files.Rename(PathOf(layer), PathOf(child));
         files.SyncDirectory(layout.Layers);
+    }
+
+    /// <summary>What lies under a layer that is merged away has to be what the catalog means: the other layer is laid on that.</summary>
+    private void RequireBase(Qcow2Image lower, LayerFile layer, LayerFile? parent)
+    {
+        if (lower.BackingFile is not { } named || (parent is not null && named == StoreLayout.ReferenceTo(parent))) return;
+        throw new SnapshotException(ErrorIds.LayerDamaged, ErrorKind.Damaged,
+            $"The layer file '{PathOf(layer)}' lies on '{named}', and by the catalog it lies on {(parent is null ? "nothing" : $"'{StoreLayout.ReferenceTo(parent)}'")}, so it was not merged. Run Test-SnapshotStore to see what it affects.", layer.Location);
     }
 
     /// <summary>Where the layer's file is gone, an earlier merge has put it into the child's place; then the child says so itself.</summary>

@@ -9,7 +9,7 @@ internal sealed partial class LayerStorage
 {
     public IReadOnlyList<FoundLayer> Survey(IReadOnlyList<string> alsoIn)
     {
-        string[] folders = [layout.Layers, layout.Quarantine, .. alsoIn.Select(Path.GetFullPath)];
+        string[] folders = [layout.Layers, layout.Quarantine, .. alsoIn.Select(f => Path.TrimEndingDirectorySeparator(Path.GetFullPath(f)))];
         return [.. folders.Distinct().Where(f => files.Stat(f)?.Kind == FileKind.Directory)
             .SelectMany(files.List).Where(f => f.Kind == FileKind.Regular && (IsInStore(f.Path) || f.Path.EndsWith(".qcow2", StringComparison.OrdinalIgnoreCase)))
             .OrderBy(f => f.Path, StringComparer.Ordinal).Select(f => Look(f.Path))];
@@ -46,9 +46,35 @@ internal sealed partial class LayerStorage
     {
         string from = layout.PathOf(location), to = PathOf(layer);
         if (files.Stat(to) is not null) Quarantine(layer.Location);
-        files.Rename(from, to);
+        if (IsInStore(from)) files.Rename(from, to);
+        else CopyIn(from, to);
         files.SyncDirectory(Path.GetDirectoryName(to)!);
-        files.SyncDirectory(Path.GetDirectoryName(from)!);
+        if (IsInStore(from)) files.SyncDirectory(Path.GetDirectoryName(from)!);
+    }
+
+    /// <summary>Copies an image from outside, which may be somebody's backup, and on another disk. Its header comes last: a copy that was cut off is no image.</summary>
+    private void CopyIn(string from, string to)
+    {
+        const int headerBytes = 64 << 10, stepBytes = 4 << 20;
+        string making = to + ".new";
+        Delete([making], isDurable: false);
+        using (var source = files.Open(from, FileOpenMode.Read))
+        using (var copy = files.Create(making))
+        {
+            if (!source.TryClone(copy))
+            {
+                byte[] buffer = new byte[stepBytes];
+                for (long end = headerBytes; source.NextData(end) is { } data; end = data.Offset + data.Count)
+                    for (long at = data.Offset; at < data.Offset + data.Count; at += stepBytes) Copy(at, Math.Min(stepBytes, data.Offset + data.Count - at));
+                copy.SetLength(source.Length);
+                copy.Flush();
+                Copy(0, Math.Min(headerBytes, source.Length));
+
+                void Copy(long offset, long count) => copy.Write(offset, buffer.AsSpan(0, source.Read(offset, buffer.AsSpan(0, (int)count))));
+            }
+            copy.Flush();
+        }
+        files.Rename(making, to);
     }
 
     public string? DescribeRepair(LayerFile layer)

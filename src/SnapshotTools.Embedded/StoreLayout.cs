@@ -3,14 +3,15 @@ using SnapshotTools.Core;
 namespace SnapshotTools.Embedded;
 
 /// <summary>Where things are in a store's directory.</summary>
-internal sealed class StoreLayout(string directory)
+internal sealed class StoreLayout(string store)
 {
     private const string LayersFolder = "layers";
     private const string VolumesFolder = "volumes";
     private const string MemoryFolder = "memory";
     private const string QuarantineFolder = "quarantine";
 
-    public string Directory { get; } = directory;
+    /// <summary>The store's directory, as one name however it was written: what is in the store is told by it.</summary>
+    public string Directory { get; } = Path.TrimEndingDirectorySeparator(Path.GetFullPath(store));
 
     /// <summary>The layers' files, named by their ids.</summary>
     public string Layers => Path.Combine(Directory, LayersFolder);

@@ -312,6 +312,7 @@ public sealed class RepairTests : IDisposable
         File.Move(layer, Path.Combine(elsewhere, "some other name.qcow2"));
 
         Mends("LayerMissing", elsewhere);
+        Assert.Single(Directory.GetFiles(elsewhere));   // which may be a backup
     }
 
     [Fact]

@@ -32,6 +32,7 @@ internal sealed class CatalogRebuild
         FollowMerges();
         AddUnknownFiles();
         Rows.DropDangling(Lost);
+        Rows.PartDoubles(Lost);
     }
 
     public CatalogRows Rows { get; }
@@ -62,13 +63,38 @@ internal sealed class CatalogRebuild
         {
             // Elsewhere it is not what the catalog meant by that layer, which may lie in its own place still.
             if (LayerOf(file.Identity!.Layer) is not { } row || row.GetValueOrDefault("external") is not 0L || !Equals(row.GetValueOrDefault("location"), file.Location)) continue;
-            object? parent = file.Identity.Parent is { } uid ? LayerOf(uid)?["id"] : null;
-            if (file.Identity.Parent is not null && parent is null) continue;
-            if (Equals(row.GetValueOrDefault("parent_id"), parent)) continue;
-            if (Rows.Find("layer", "id", row.GetValueOrDefault("parent_id")) is { } merged && _storage.Measure(FileOf(merged)) is null) ForgetSnapshotsOf(merged);
-            row["parent_id"] = parent;
+            var below = BaseOf(file);
+            if (below is null && file.Identity.Parent is not null && file.Backing is not null) continue;
+            if (Equals(row.GetValueOrDefault("parent_id"), below?["id"])) continue;
+            if (Rows.Find("layer", "id", row.GetValueOrDefault("parent_id")) is { } merged && !HasFile(merged))
+            {
+                if (below?["is_merging"] is 1L && Equals(merged.GetValueOrDefault("parent_id"), below["id"])) TakeOver(merged, below);
+                else ForgetSnapshotsOf(merged);
+            }
+            row["parent_id"] = below?["id"];
             TakeFacts(row, file);
         }
+    }
+
+    /// <summary>
+    /// What a file lies on: the layer that its identity names. Where that one is gone it was merged away under a running guest, whose hypervisor
+    /// knows nothing of identities: then it is what the image itself names.
+    /// </summary>
+    private Dictionary<string, object?>? BaseOf(FoundLayer file)
+    {
+        if (file.Identity!.Parent is not { } parent) return null;
+        var named = LayerOf(parent);
+        if (named is not null && HasFile(named)) return named;
+        if (file.Backing is null) return null;
+        return _all.Find(f => f.Location == file.Backing) is { } below ? LayerOf(below.Identity!.Layer) : named;
+    }
+
+    /// <summary>A layer was merged down into the one below it under a running guest: that one is what it was, and has its snapshots.</summary>
+    private void TakeOver(Dictionary<string, object?> merged, Dictionary<string, object?> below)
+    {
+        foreach (var snapshot in Rows["volume_snapshot"].Where(s => Equals(s["layer_id"], merged["id"]))) snapshot["layer_id"] = below["id"];
+        below["is_merging"] = 0L;
+        if (_all.Find(f => Equals(f.Location, below["location"])) is { } file) TakeFacts(below, file);
     }
 
     private void FollowMerges()
@@ -82,7 +108,7 @@ internal sealed class CatalogRebuild
             ForgetSnapshotsOf(row);
         }
         // A layer that is gone and that nothing lies on any more was merged away.
-        foreach (var row in Rows["layer"].Where(r => r.GetValueOrDefault("external") is 0L && _storage.Measure(FileOf(r)) is null).ToList())
+        foreach (var row in Rows["layer"].Where(r => r.GetValueOrDefault("external") is 0L && !HasFile(r)).ToList())
             if (!Rows["layer"].Exists(r => Equals(r.GetValueOrDefault("parent_id"), row["id"])) && !IsHead(row) && Rows.Find("volume_snapshot", "layer_id", row["id"]) is null)
                 Rows["layer"].Remove(row);
     }
@@ -109,21 +135,39 @@ internal sealed class CatalogRebuild
             // Where there is a ledger, a volume that it does not know was made after its last line if it has a stable path; else it was not committed.
             .Where(g => !HasLedger || g.Any(f => _links.Values.Contains(f.Location))).ToList();
         foreach (var volume in newVolumes) AddVolume([.. volume]);
-        foreach (var file in unknown.Where(f => LayerOf(f.Identity!.Layer) is null && Rows.Find("volume", "uid", Text(f.Identity!.Volume)) is not null)) AddHead(file);
+        foreach (var files in unknown.Where(f => LayerOf(f.Identity!.Layer) is null).GroupBy(f => f.Identity!.Volume))
+            if (Rows.Find("volume", "uid", Text(files.Key)) is { } volume) AddHeads(volume, [.. files]);
     }
 
-    /// <summary>A file that came after the ledger's last line is its volume's head when the stable path leads to it; before that it was not committed.</summary>
-    private void AddHead(FoundLayer file)
+    /// <summary>Of the files that came after the ledger's last line the one that the stable path leads to is its volume's head; those that it lies on
+    /// were its heads before. The others were not committed, or nothing says any more what they were.</summary>
+    private void AddHeads(Dictionary<string, object?> volume, List<FoundLayer> files)
     {
-        var volume = Rows.Find("volume", "uid", Text(file.Identity!.Volume))!;
-        bool isPublished = _links.GetValueOrDefault((string)volume["name"]!) == file.Location;
-        if (!isPublished || file.Identity.Parent is not { } parentId || LayerOf(parentId) is not { } parent) return;
-        var replaced = Rows.Find("layer", "id", volume["head_id"]);
-        if (replaced is not null) Freeze(replaced);
-        var head = AddLayer(file, volume, state: 1);
-        head["parent_id"] = parent["id"];
-        volume["head_id"] = head["id"];
-        if (file.Identity.Snapshot is { } snapshot) volume["present_id"] = AddSnapshot(snapshot, volume, parent)["id"];
+        var line = new Stack<FoundLayer>();
+        for (var file = files.Find(f => f.Location == _links.GetValueOrDefault((string)volume["name"]!)); file is not null; file = files.Find(f => f.Identity!.Layer == file.Identity!.Parent && !line.Contains(f)))
+            line.Push(file);
+        if (line.TryPeek(out var lowest) && BaseOf(lowest) is not null)
+        {
+            var replaced = Rows.Find("layer", "id", volume["head_id"]);
+            if (replaced is not null) Freeze(replaced);
+            foreach (var file in line)
+            {
+                var below = BaseOf(file)!;
+                var row = AddLayer(file, volume, line.Last() == file ? 1 : 2);
+                (row["parent_id"], volume["head_id"]) = (below["id"], row["id"]);
+                if (file.Identity!.Snapshot is { } snapshot) volume["present_id"] = AddSnapshot(snapshot, volume, below)["id"];
+            }
+            if (replaced is not null && !HasChildren(replaced)) KeepReplaced(replaced);
+        }
+        Lost.AddRange(files.Where(f => LayerOf(f.Identity!.Layer) is null && f.Error is null && !_storage.IsEmpty(new LayerFile(f.Identity!.Layer, f.Location, LayerFormat.Qcow2, External: false)))
+            .Select(f => $"what '{f.Location}' of volume '{volume["name"]}' was, which the ledger does not have: the file goes into quarantine"));
+    }
+
+    /// <summary>A head that a restore has replaced is gone, or is that of its backup.</summary>
+    private void KeepReplaced(Dictionary<string, object?> layer)
+    {
+        if (HasFile(layer)) KeepUnnamed([layer]);
+        else if (Rows.Find("volume_snapshot", "layer_id", layer["id"]) is null) Rows["layer"].Remove(layer);
     }
 
     private void AddVolume(List<FoundLayer> files)
@@ -135,29 +179,37 @@ internal sealed class CatalogRebuild
             ("present_id", null), ("adopted_from", null), ("description", null), ("created_at", files.Min(f => f.Identity!.CreatedAt).UtcTicks));
         foreach (var file in files) AddLayer(file, volume, file == head ? 1 : 2);
         volume["head_id"] = LayerOf(head.Identity!.Layer)!["id"];
+        var unnamed = new List<Dictionary<string, object?>>();
         // Oldest first, as they were taken; of several layers over one snapshot the latest has its name and tags of last.
         foreach (var file in files.Where(f => f.Identity!.Parent is not null).OrderBy(f => f.Identity!.Snapshot?.CreatedAt).ThenBy(f => f.Identity!.CreatedAt))
         {
             var row = LayerOf(file.Identity!.Layer)!;
-            var parent = LayerOf(file.Identity.Parent!.Value) ?? AddAdopted(file, volume);
+            var parent = BaseOf(file) ?? AddAdopted(file, volume);
             row["parent_id"] = parent?["id"];
-            if (parent is not null && file.Identity.Snapshot is { } snapshot && Equals(parent["volume_id"], volume["id"])) AddSnapshot(snapshot, volume, parent);
+            if (parent is null || !Equals(parent["volume_id"], volume["id"])) continue;
+            // Over another layer than it was made over it says nothing of that one's snapshot.
+            if ((string)parent["uid"]! != Text(file.Identity.Parent!.Value)) unnamed.Add(parent);
+            else if (file.Identity.Snapshot is { } snapshot) AddSnapshot(snapshot, volume, parent);
         }
         if (head.Identity.Snapshot is { } present) volume["present_id"] = Rows.Find("volume_snapshot", "uid", Text(present.Id))?["id"];
-        KeepLeaves(volume);
+        KeepUnnamed([.. unnamed, .. Rows["layer"].Where(l => Equals(l["volume_id"], volume["id"]) && !IsHead(l) && l["external"] is 0L && !HasChildren(l))]);
         LinkSnapshots();
     }
 
-    /// <summary>What nothing lies on and no snapshot is known of would be collected: the name that it had lay in the ledger only.</summary>
-    private void KeepLeaves(Dictionary<string, object?> volume)
+    /// <summary>What no snapshot is known of would be collected: the name that it had lay in the ledger only, or in a layer that was merged away.</summary>
+    private void KeepUnnamed(List<Dictionary<string, object?>> layers)
     {
-        foreach (var layer in Rows["layer"].Where(l => Equals(l["volume_id"], volume["id"]) && !IsHead(l) && l["external"] is 0L).ToList())
+        foreach (var layer in layers)
         {
-            if (Rows["layer"].Exists(l => Equals(l.GetValueOrDefault("parent_id"), layer["id"])) || Rows.Find("volume_snapshot", "layer_id", layer["id"]) is not null) continue;
-            Rows.Add("volume_snapshot", ("uid", Text(Guid.CreateVersion7())), ("volume_id", volume["id"]), ("parent_id", null), ("vm_snapshot_id", null), ("position", 0L),
+            if (Rows.Find("volume_snapshot", "layer_id", layer["id"]) is not null) continue;
+            Rows.Add("volume_snapshot", ("uid", Text(Guid.CreateVersion7())), ("volume_id", layer["volume_id"]), ("parent_id", null), ("vm_snapshot_id", null), ("position", 0L),
                 ("name", "recovered-" + ((string)layer["uid"]!)[^8..]), ("created_at", layer["created_at"]), ("description", "Found when the catalog was rebuilt; its name was lost."), ("layer_id", layer["id"]));
         }
     }
+
+    private bool HasChildren(Dictionary<string, object?> layer) => Rows["layer"].Exists(l => Equals(l.GetValueOrDefault("parent_id"), layer["id"]));
+
+    private bool HasFile(Dictionary<string, object?> layer) => _storage.Measure(FileOf(layer)) is not null;
 
     private Dictionary<string, object?> AddLayer(FoundLayer file, Dictionary<string, object?> volume, long state)
     {

@@ -63,6 +63,23 @@ internal sealed class CatalogRows
         Drop("connected", r => Has("vm", r, "vm_id"), _ => null, told);
     }
 
+    /// <summary>Of rows that cannot be there together, of which a damaged line of the ledger leaves several, the latest is as it says. Another gets a name of its own, which is told.</summary>
+    public void PartDoubles(List<string> told)
+    {
+        foreach (var (table, what) in new[] { ("vm", "VM"), ("volume", "volume"), ("vm_snapshot", "VM snapshot") })
+            foreach (var row in _tables[table].GroupBy(r => (r.GetValueOrDefault("vm_id"), Folded((string)r["name"]!))).SelectMany(g => g.OrderByDescending(Id).Skip(1)).ToList())
+            {
+                string name = (string)row["name"]!;
+                row["name"] = FreeName(table, name);
+                told.Add($"the name of {what} '{name}', of which the ledger has two: the older one is '{row["name"]}' now, and may have been removed or renamed");
+            }
+        foreach (string owner in new[] { "vm_id", "vm_snapshot_id" })
+            foreach (var row in _tables["firmware"].Where(r => r.GetValueOrDefault(owner) is not null).GroupBy(r => r[owner]).SelectMany(g => g.SkipLast(1)).ToList()) _tables["firmware"].Remove(row);
+    }
+
+    /// <summary>A name as the catalog compares it: only the letters of ASCII are the same large and small (NOCASE).</summary>
+    private static string Folded(string name) => string.Concat(name.Select(c => char.IsAsciiLetterUpper(c) ? char.ToLowerInvariant(c) : c));
+
     private bool Has(string table, Dictionary<string, object?> row, string column) => Find(table, "id", row.GetValueOrDefault(column)) is not null;
 
     private void Drop(string table, Func<Dictionary<string, object?>, bool> keep, Func<Dictionary<string, object?>, string?> what, List<string> told)

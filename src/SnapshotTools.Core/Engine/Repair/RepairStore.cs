@@ -96,38 +96,56 @@ internal sealed class RepairStore(EngineContext context, IReadOnlyList<string> s
                 {
                     Touched = [new LayerFile(Guid.Empty, finding.Subject, LayerFormat.Raw, External: false)],
                 };
-            case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, files) is { } found:
-                return OnLayer($"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () => Storage.PutBack(found.Location, layer.File),
-                    new LayerFile(layer.Uid, found.Location, layer.Format, External: false));
+            case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && Elsewhere(layer, layers, files) is { } found:
+                return OnLayer($"put '{found.Location}', which is this layer by its own identity, back to '{layer.Location}'", () => Storage.PutBack(found.Location, layer.File), FileAt(found));
+            case FindingCodes.LayerMissing or FindingCodes.LayerExchanged or FindingCodes.LayerUnreadable when layer is not null && CopiesOf(layer, files).FirstOrDefault() is { } older:
+                return Left($"{finding.Message} '{older.Location}' has its identity and is of another time: it lies on another base than the catalog says, or has another length.");
             case FindingCodes.LayerDamaged or FindingCodes.LayerLeaks when layer is not null && Storage.DescribeRepair(layer.File) is { } repair:
                 return OnLayer($"repair '{finding.Subject}': {repair}", () => Storage.Repair(layer.File));
             case FindingCodes.LayerBaseWrong or FindingCodes.LayerWithoutIdentity when layer is not null && CanRename(layer, layers, files):
                 return OnLayer($"let '{finding.Subject}' name its base and itself as the catalog does",
                     () => Storage.Rename(layer.File, layer.ParentId is { } id ? Catalog.Layers.Get(id).File : null, Context.IdentityOf(layer, Catalog.Volumes.Get(layer.VolumeId!.Value))));
             default:
-                return new Action(finding, PlanAction.Update, finding.Message, null);
+                return Left(finding.Message);
         }
+
+        Action Left(string message) => new(finding with { Message = message }, PlanAction.Update, message, null);
 
         Action OnLayer(string text, System.Action mend, params LayerFile[] others) => new(finding, PlanAction.Mend, text, () =>
         {
+            // What somebody wrote to it after it was frozen stays a finding, whatever else is mended.
+            bool isAsFrozen = others.Length > 0 || Storage.Measure(layer!.File) is { } before && before.Length == layer.Length && before.ModifiedAt == layer.ModifiedAt;
             mend();
-            LayerFiles.Refreeze(Context, layer!);
+            if (isAsFrozen) LayerFiles.Refreeze(Context, layer!);
+            else if (layer!.State == LayerState.Frozen) Storage.SetFrozen(layer.File, true);
         })
         {
             Touched = [layer!.File, .. others],
         };
     }
 
-    /// <summary>The same layer by its own identity, in another place, where it is not the layer of that place.</summary>
-    private static FoundLayer? Elsewhere(LayerRow layer, IReadOnlyList<FoundLayer> files) =>
-        files.FirstOrDefault(f => f.Identity?.Layer == layer.Uid && f.Location != layer.Location && f.Error is null);
+    /// <summary>
+    /// The same layer by its own identity, in another place, where it is not the layer of that place. A copy from before a merge has the same identity
+    /// and is another one: it lies on another base, or, where it is frozen, has another length.
+    /// </summary>
+    private FoundLayer? Elsewhere(LayerRow layer, List<LayerRow> layers, IReadOnlyList<FoundLayer> files)
+    {
+        string? baseLocation = layers.Find(l => l.Id == layer.ParentId)?.Location;
+        return CopiesOf(layer, files).FirstOrDefault(f => f.Backing == baseLocation && (layer.State != LayerState.Frozen || Storage.Measure(FileAt(f))?.Length == layer.Length));
+    }
 
-    /// <summary>The base that the catalog says must be there and be the one, or the layer would read other data than before.</summary>
+    private static IEnumerable<FoundLayer> CopiesOf(LayerRow layer, IReadOnlyList<FoundLayer> files) =>
+        files.Where(f => f.Identity?.Layer == layer.Uid && f.Location != layer.Location && f.Error is null);
+
+    private static LayerFile FileAt(FoundLayer found) => new(found.Identity!.Layer, found.Location, LayerFormat.Qcow2, External: false);
+
+    /// <summary>The base that the catalog says must be there and be the one, and the layer must have been made over it, or it would read other data than before.</summary>
     private bool CanRename(LayerRow layer, List<LayerRow> layers, IReadOnlyList<FoundLayer> files)
     {
         if (files.FirstOrDefault(f => f.Location == layer.Location) is not { Error: null } self) return false;
         if (self.Identity is { } identity && identity.Layer != layer.Uid) return false;
         if (layers.Find(l => l.Id == layer.ParentId) is not { } parent) return layer.ParentId is null && self.Backing is null;
+        if (self.Backing != parent.Location && self.Identity?.Parent != parent.Uid) return false;
         return parent.External ? Storage.Measure(parent.File) is not null : files.FirstOrDefault(f => f.Location == parent.Location)?.Identity?.Layer == parent.Uid;
     }
 
