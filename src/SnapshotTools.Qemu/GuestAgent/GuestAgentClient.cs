@@ -37,7 +37,8 @@ public sealed class GuestAgentClient : IAsyncDisposable
     /// <exception cref="GuestAgentTimeoutException">No agent answers.</exception>
     public static async Task<GuestAgentClient> ConnectAsync(QmpEndpoint endpoint, TimeSpan? timeout = null, CancellationToken cancellation = default)
     {
-        var client = new GuestAgentClient(await endpoint.ConnectAsync(cancellation).ConfigureAwait(false), timeout ?? TimeSpan.FromSeconds(5));
+        var patience = timeout ?? TimeSpan.FromSeconds(5);
+        var client = new GuestAgentClient(await endpoint.ConnectAsync(patience, cancellation).ConfigureAwait(false), patience);
         try
         {
             await client.PingAsync(cancellation).ConfigureAwait(false);

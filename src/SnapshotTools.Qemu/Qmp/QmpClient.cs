@@ -60,7 +60,7 @@ public sealed class QmpClient : IAsyncDisposable
 
     /// <summary>Connects, takes the greeting and leaves the capability negotiation.</summary>
     /// <param name="endpoint">Where the monitor listens.</param>
-    /// <param name="greetingTimeout">How long to wait for the greeting, 10 s by default: QEMU sends none while another client is connected. Where it is given,
+    /// <param name="greetingTimeout">How long to wait for a connection, and then for the greeting, 10 s by default: QEMU sends none while another client is connected. Where it is given,
     /// QEMU must also take the negotiation within it: its main loop may come to stand in between.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="QmpDisconnectedException">Nothing listens there.</exception>
@@ -69,7 +69,7 @@ public sealed class QmpClient : IAsyncDisposable
     /// <exception cref="QmpProtocolException">What listens there is no QMP monitor.</exception>
     public static async Task<QmpClient> ConnectAsync(QmpEndpoint endpoint, TimeSpan? greetingTimeout = null, CancellationToken cancellation = default)
     {
-        var socket = await endpoint.ConnectAsync(cancellation).ConfigureAwait(false);
+        var socket = await endpoint.ConnectAsync(greetingTimeout ?? GreetingTimeout, cancellation).ConfigureAwait(false);
         var client = new QmpClient(socket, endpoint);
         try
         {

@@ -11,7 +11,7 @@ public sealed record QmpEndpoint
     /// <summary>Bytes of a path that fit into a socket address (<c>sun_path</c>) with its closing zero.</summary>
     public const int MaxSocketPathBytes = 107;
 
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromMilliseconds(20);
 
     private QmpEndpoint(string? path, string host, int port) => (Path, Host, Port) = (path, host, port);
 
@@ -53,34 +53,43 @@ public sealed record QmpEndpoint
             : throw new FormatException($"'{text}' is no TCP address. Give tcp:host:port.");
     }
 
-    /// <summary>Connects. A socket whose owner takes no more connections is given up after 10 s.</summary>
-    internal async Task<Socket> ConnectAsync(CancellationToken cancellation)
+    /// <summary>Connects. Whoever takes no connection is given up after a while: QEMU serves one client, and of the others one or two can wait.</summary>
+    internal async Task<Socket> ConnectAsync(TimeSpan patience, CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(ConnectTimeout);
+        limit.CancelAfter(patience);
+        try
+        {
+            while (true)
+            {
+                if (await TryConnectAsync(limit.Token).ConfigureAwait(false) is { } socket) return socket;
+                await Task.Delay(AskAgainAfter, limit.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw NoGreeting(patience);
+        }
+    }
+
+    /// <summary>Connects; null when as many wait already as may (EAGAIN, connect(2)).</summary>
+    private async Task<Socket?> TryConnectAsync(CancellationToken cancellation)
+    {
         var socket = Path is not null
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
             : new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
             EndPoint where = Path is not null ? new UnixDomainSocketEndPoint(Path) : new DnsEndPoint(Host, Port);
-            await socket.ConnectAsync(where, limit.Token).ConfigureAwait(false);
+            await socket.ConnectAsync(where, cancellation).ConfigureAwait(false);
             return socket;
         }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        catch (Exception error)
         {
             socket.Dispose();
-            throw NoGreeting(ConnectTimeout);
-        }
-        catch (SocketException e)
-        {
-            socket.Dispose();
-            throw new QmpDisconnectedException($"Nothing answers at '{this}': {e.Message}.", e);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
+            if (error is not SocketException failure) throw;
+            if (failure.SocketErrorCode is SocketError.WouldBlock or SocketError.TryAgain) return null;
+            throw new QmpDisconnectedException($"Nothing answers at '{this}': {failure.Message}.", failure);
         }
     }
 

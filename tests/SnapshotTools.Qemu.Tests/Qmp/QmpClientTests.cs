@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using SnapshotTools.Qemu.Qmp;
 using Xunit;
@@ -135,6 +136,32 @@ public sealed class QmpClientTests : IDisposable
     {
         var silent = await Assert.ThrowsAsync<QmpTimeoutException>(() => QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromMilliseconds(50)));
         Assert.Contains("no other client holds its monitor", silent.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_monitor_at_which_too_many_wait_is_there_all_the_same(bool isHeld)
+    {
+        await using var holder = isHeld ? await _server.GreetAsync() : null;
+        var waiting = new List<Socket>();
+        try
+        {
+            while (true)
+            {
+                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
+                waiting.Add(socket);
+                socket.Connect(new UnixDomainSocketEndPoint(_server.Endpoint.Path!));
+            }
+        }
+        catch (SocketException full) when (full.SocketErrorCode == SocketError.WouldBlock)
+        {
+            Assert.True(waiting.Count is > 1 and < 10);
+        }
+        var connecting = QmpClient.ConnectAsync(_server.Endpoint, TimeSpan.FromMilliseconds(200));
+        if (isHeld) await Assert.ThrowsAsync<QmpBusyException>(() => connecting);
+        else await Assert.ThrowsAsync<QmpTimeoutException>(() => connecting);
+        foreach (var socket in waiting) socket.Dispose();
     }
 
     [Fact]
