@@ -87,6 +87,25 @@ public sealed class StoreTests(PwshSession session) : ModuleTest(session)
     }
 
     [Fact]
+    public void What_is_in_quarantine_is_deleted_after_a_question()
+    {
+        Run("New-VmVolume v 1MB; $q = Join-Path $env:SNAPSHOTTOOLS_STORE quarantine; $null = New-Item -ItemType Directory -Force $q; Copy-Item (Get-VmVolume v).HeadPath $q/old.qcow2");
+
+        Assert.Contains("lost: 'quarantine/old.qcow2'", Assert.Single(Run("Repair-SnapshotStore -EmptyQuarantine", "N").Prompts), StringComparison.Ordinal);
+        Assert.Single(Run("Repair-SnapshotStore -EmptyQuarantine -Confirm", "N").Prompts);
+        Assert.StartsWith("What if: ", Run("Repair-SnapshotStore -EmptyQuarantine -Force -WhatIf").Host, StringComparison.Ordinal);
+        foreach (string silently in new[] { "-Force", "-Confirm:$false" })
+        {
+            Assert.Equal(["old.qcow2"], Texts("(Get-ChildItem $q).Name"));
+            Run($"Repair-SnapshotStore -EmptyQuarantine {silently}");
+            Assert.Empty(Texts("Get-ChildItem $q; Copy-Item (Get-VmVolume v).HeadPath $q/old.qcow2"));
+        }
+        Run("Repair-SnapshotStore -EmptyQuarantine", "Y");
+        Run("Repair-SnapshotStore -EmptyQuarantine; Repair-SnapshotStore");
+        Assert.Empty(Texts("Get-ChildItem $q"));
+    }
+
+    [Fact]
     public void Optimize_has_nothing_to_do_after_a_removal()
     {
         MakeVm("web01");

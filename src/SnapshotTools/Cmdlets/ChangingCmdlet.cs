@@ -9,6 +9,9 @@ namespace SnapshotTools.Cmdlets;
 /// </summary>
 public abstract class ChangingCmdlet : StoreCmdlet
 {
+    private bool _yesToAll;
+    private bool _noToAll;
+
     /// <summary>Does it without a prompt. No rule is set aside by it.</summary>
     [Parameter]
     public SwitchParameter Force { get; set; }
@@ -19,6 +22,9 @@ public abstract class ChangingCmdlet : StoreCmdlet
 
     /// <summary>How long a change waits for other operations on the same things; zero fails at once.</summary>
     protected virtual TimeSpan LockWait => TimeSpan.Zero;
+
+    /// <summary>Whether a plan is asked about as those of a cmdlet with a high impact are, though the cmdlet's own is lower.</summary>
+    private protected virtual bool HasHighImpact(OperationPlan plan) => false;
 
     /// <summary>Runs a planned operation if it is approved; its result goes to <paramref name="done"/>.</summary>
     /// <param name="activity">What is being done, such as <c>Restoring 'web01'</c>.</param>
@@ -38,10 +44,15 @@ public abstract class ChangingCmdlet : StoreCmdlet
     private bool IsApproved(OperationPlan plan)
     {
         if (!Force || MyInvocation.BoundParameters.ContainsKey("Confirm") || IsWhatIf())
-            return ShouldProcess(plan.ToString(), plan + "\nContinue?", plan.Summary);
+            return ShouldProcess(plan.ToString(), plan + "\nContinue?", plan.Summary) && (!IsOwedAQuestion(plan) || ShouldContinue(plan + "\nContinue?", plan.Summary, ref _yesToAll, ref _noToAll));
         WriteVerbose(plan.ToString());
         return true;
     }
+
+    /// <summary>Whether ShouldProcess, which knows the cmdlet's impact only, did not ask where a high impact is asked about.</summary>
+    private bool IsOwedAQuestion(OperationPlan plan) =>
+        HasHighImpact(plan) && !MyInvocation.BoundParameters.ContainsKey("Confirm")
+        && LanguagePrimitives.TryConvertTo(GetVariableValue("ConfirmPreference"), out ConfirmImpact asked) && asked == ConfirmImpact.High;
 
     private bool IsWhatIf() => MyInvocation.BoundParameters.TryGetValue("WhatIf", out object? given)
         ? LanguagePrimitives.IsTrue(given)

@@ -23,6 +23,9 @@ public sealed class RepairSnapshotStore : LockingCmdlet
     [Parameter]
     public SwitchParameter EmptyQuarantine { get; set; }
 
+    // A file in quarantine may be the only copy of what it holds; a repair deletes nothing, and runs unwatched.
+    private protected override bool HasHighImpact(OperationPlan plan) => EmptyQuarantine && plan.IsDestructive;
+
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
