@@ -9,12 +9,16 @@ namespace SnapshotTools.Cmdlets;
 /// </summary>
 internal sealed class SnapshotScripts : IDisposable
 {
+    // Has no variables of its own, which would hide the caller's.
     private const string Wrapper = """
-        param($Script, [string[]] $Names)
         $ErrorActionPreference = 'Stop'
-        & $Script @Names
-        if (-not $? -and $Script -is [string]) { throw "it ended with exit code $LASTEXITCODE" }
+        $PSNativeCommandUseErrorActionPreference = $true
+        & $args[0] $args[1] $args[2]
+        if (-not $? -and $args[0] -is [string]) { throw "it ended with exit code $LASTEXITCODE" }
         """;
+
+    // A block of a module sees the preferences of its module only, so that it is run inside of it.
+    private const string InModule = $"& $args[0].Module {{ {Wrapper} }} @args";
 
     private readonly SnapshotCmdlet _cmdlet;
     private readonly object? _before;
@@ -89,7 +93,7 @@ internal sealed class SnapshotScripts : IDisposable
     private string? Run(object script)
     {
         using var shell = PowerShell.Create(RunspaceMode.CurrentRunspace);
-        shell.AddScript(Wrapper, useLocalScope: true).AddArgument(script).AddArgument(_names);
+        shell.AddScript(script is ScriptBlock { Module: not null } ? InModule : Wrapper, useLocalScope: true).AddArgument(script).AddArgument(_names[0]).AddArgument(_names[^1]);
         bool isLate = false;
         using var timer = new Timer(_ =>
         {
@@ -113,16 +117,23 @@ internal sealed class SnapshotScripts : IDisposable
         }
         catch (RuntimeException e)
         {
-            return $"{(e.ErrorRecord.ErrorDetails?.Message ?? e.ErrorRecord.Exception.Message).TrimEnd('.')}.";
+            return Fault(e.ErrorRecord);
         }
         finally
         {
             foreach (var warning in shell.Streams.Warning) Say("WARNING: " + warning.Message);
             foreach (var error in shell.Streams.Error) Say("ERROR: " + error);
         }
-        return shell.InvocationStateInfo.State != PSInvocationState.Stopped ? null
-            : isLate ? $"It was ended after {_limit.TotalSeconds:0} s (-ScriptTimeoutSec)." : "It was stopped.";
+        if (shell.InvocationStateInfo.State == PSInvocationState.Stopped)
+            return isLate ? $"It was ended after {_limit.TotalSeconds:0} s (-ScriptTimeoutSec)." : "It was stopped.";
+        // What a function of another module writes as an error does not end the script: the function does not see its preferences.
+        return shell.Streams.Error.FirstOrDefault(e => !IsFromAProgram(e)) is { } missed ? Fault(missed) : null;
     }
+
+    private static string Fault(ErrorRecord error) => $"{(error.ErrorDetails?.Message ?? error.Exception.Message).TrimEnd('.')}.";
+
+    /// <summary>Whether it is a line that a program wrote to its standard error, which says nothing about success.</summary>
+    private static bool IsFromAProgram(ErrorRecord error) => error.FullyQualifiedErrorId is "NativeCommandError" or "NativeCommandErrorMessage";
 
     private void Say(string line)
     {
