@@ -127,6 +127,40 @@ public sealed class PipelineTests : ModuleTest
     }
 
     [Fact]
+    public void A_name_that_is_missing_does_not_hide_the_others()
+    {
+        Run("New-VmSnapshot web01, web02 x; New-VmVolume loose 1MB; New-VolumeSnapshot loose x");
+
+        foreach (string names in new[] { "web01, retired, web02", "web01, retired, web02 x", "web01, retired, web02 -Latest" })
+        {
+            var found = Session.Run($"Get-VmSnapshot {names} | % VmName");
+            Assert.Equal("retired", found.Failed("VmNotFound").Target);
+            Assert.Equal(["web01", "web02"], found.Output.Select(o => o.ToString()));
+        }
+        Assert.Equal(2, Session.Run("Get-VmSnapshot web01, retired, web02 -Tree | ? Depth -eq 0").Output.Count);
+        var volumes = Session.Run("Get-VolumeSnapshot web01-root, retired, loose | % VolumeName");
+        Assert.Equal("retired", volumes.Failed("VolumeNotFound").Target);
+        Assert.Equal(["web01-root", "loose"], volumes.Output.Select(o => o.ToString()).OrderDescending());
+
+        Session.Run("Get-VmSnapshot web01, retired | Remove-VmSnapshot -Force").Failed("VmNotFound");
+        Assert.Equal(["web02/x"], Snapshots);
+    }
+
+    [Fact]
+    public void Nothing_is_found_where_all_names_are_missing()
+    {
+        Run("New-VmSnapshot web01 x");
+
+        foreach (string looking in new[] { "Get-VmSnapshot gone, retired", "Get-VmSnapshot gone, retired -Tree", "Get-VolumeSnapshot gone, retired" })
+        {
+            var result = Session.Run(looking);
+            Assert.Equal(["gone", "retired"], result.Errors.Select(e => e.Target));
+            Assert.Empty(result.Output);
+        }
+        Assert.Empty(Session.Run("Get-VmSnapshot gone x").Output);
+    }
+
+    [Fact]
     public void A_descendant_that_went_with_its_ancestor_is_no_error()
     {
         Run("New-VmSnapshot web01 a; New-VmSnapshot web01 b; New-VmSnapshot web01 c; Get-VmSnapshot web01 | Remove-VmSnapshot -IncludeChildren -Force");

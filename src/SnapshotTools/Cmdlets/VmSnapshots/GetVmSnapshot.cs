@@ -77,11 +77,13 @@ public sealed class GetVmSnapshot : StoreCmdlet
             ByVm => ([VmInstance!.Id.ToString()], Piped.Second(VmName, nameof(VmName), Name)),
             _ => (VmName ?? [], Name ?? []),
         };
-        foreach (string vm in vms) if (!Named.IsPattern(vm)) Engine.Machines.Get(vm);
+        var engine = Engine;
+        string[] known = [.. vms.Where(vm => Named.IsPattern(vm) || Try(() => engine.Machines.Get(vm), vm))];
+        if (known.Length == 0 && vms.Length > 0) return;     // no VM at all would stand for all
         var now = DateTimeOffset.UtcNow;
         var query = new SnapshotQuery
         {
-            Vms = vms,
+            Vms = known,
             Names = names,
             Tags = Tag ?? [],
             Before = now - OlderThan,
@@ -91,13 +93,13 @@ public sealed class GetVmSnapshot : StoreCmdlet
         };
         if (!Tree && names.Length == 0)
         {
-            WriteObject(Engine.Snapshots.Enumerate(query), enumerateCollection: true);
+            WriteObject(engine.Snapshots.Enumerate(query), enumerateCollection: true);
             return;
         }
-        var found = Engine.Snapshots.Find(query);
-        if (Tree) WriteTrees(vms, found);
+        var found = engine.Snapshots.Find(query);
+        if (Tree) WriteTrees(known, found);
         else WriteObject(found, enumerateCollection: true);
-        foreach (string name in names) Try(() => Named.SnapshotMustExist(Engine, vms, name, found), name);
+        foreach (string name in names) Try(() => Named.SnapshotMustExist(engine, known, name, found), name);
     }
 
     private void WriteTrees(string[] vms, IReadOnlyCollection<VmSnapshot> found)

@@ -59,9 +59,11 @@ public sealed class GetVolumeSnapshot : StoreCmdlet
             ByVolume => ([VmVolume!.Id.ToString()], Piped.Second(VolumeName, nameof(VolumeName), Name)),
             _ => (VolumeName ?? [], Name ?? []),
         };
-        foreach (string volume in volumes) if (!Named.IsPattern(volume)) Engine.Volumes.Get(volume);
-        var found = Engine.VolumeSnapshots.Find(volumes, names);
+        var engine = Engine;
+        string[] known = [.. volumes.Where(volume => Named.IsPattern(volume) || Try(() => engine.Volumes.Get(volume), volume))];
+        if (known.Length == 0 && volumes.Length > 0) return;     // no volume at all would stand for all
+        var found = engine.VolumeSnapshots.Find(known, names);
         WriteObject(found, enumerateCollection: true);
-        foreach (string name in names) Try(() => Named.VolumeSnapshotMustExist(Engine, volumes, name, found), name);
+        foreach (string name in names) Try(() => Named.VolumeSnapshotMustExist(engine, known, name, found), name);
     }
 }
