@@ -74,6 +74,49 @@ public sealed class PipelineTests : ModuleTest
     }
 
     [Fact]
+    public void An_empty_cell_of_a_table_is_not_given()
+    {
+        Run("""
+            New-VmVolume v1 1MB; New-VmVolume v2 1MB; New-VmVolume v3 1MB; $null = New-VmTemplate db01 small
+            Set-Content vms.csv "Name,Template,Volume,BootVolume,SharedVolume,Bus,ProcessorCount,MemoryBytes,Kernel,Initrd,KernelCommandLine,Firmware,FirmwareVariables,Description",
+                "app01,,v1,,,,,,,,,,,", "app02,small,,,,,,,,,,,,", "app03,,v2,v2,v2,Scsi,2,2GB,,,,,,why", "app04,,v3,,,,,,,,,,,"
+            Import-Csv vms.csv | New-VmInstance
+            """);
+
+        Run("""
+            [IO.File]::WriteAllBytes("$PWD/small.raw", [byte[]]::new(1MB)); Set-Content volumes.csv "Name,SizeBytes,ImagePath,Format", "e1,2MB,,", "e2,,small.raw,", "e3,3MB,,"
+            Import-Csv volumes.csv | New-VmVolume
+            """);
+        Assert.Equal(["e1 2097152", "e2 1048576", "e3 3145728"], Texts("Get-VmVolume e? | % { \"$_ $($_.SizeBytes)\" }"));
+        Assert.Equal(["app01 1 1073741824 v1 Virtio True False ", "app03 2 2147483648 v2 Scsi True True why", "app04 1 1073741824 v3 Virtio True False "], Texts(
+            "Get-VmInstance app01, app03, app04 | % { \"$_ $($_.ProcessorCount) $($_.MemoryBytes) $($_.Volumes) $($_.Volumes.Bus) $($_.Volumes.Boot) $($_.Volumes.Shared) $($_.Description)\" }"));
+        Assert.Equal(["2 536870912 2"], Texts("Get-VmInstance app02 | % { \"$($_.ProcessorCount) $($_.MemoryBytes) $($_.Volumes.Count)\" }"));
+    }
+
+    [Fact]
+    public void An_empty_cell_leaves_the_tags_as_they_are()
+    {
+        Run("""
+            New-VmSnapshot web01 a -Tag keep; New-VmSnapshot web02 a -Tag keep
+            Set-Content tags.csv "VmName,Name,Description,Tag", "web01,a,new,", "web02,a,new,other"
+            Import-Csv tags.csv | Set-VmSnapshot
+            """);
+
+        Assert.Equal(["web01 new keep", "web02 new other"], Texts("Get-VmSnapshot | % { \"$($_.VmName) $($_.Description) $($_.Tags)\" }"));
+        Run("Set-VmSnapshot web01 a -Tag @()");
+        Assert.Equal(["web01 ", "web02 other"], Texts("Get-VmSnapshot | % { \"$($_.VmName) $($_.Tags)\" }"));
+    }
+
+    [Fact]
+    public void An_empty_text_on_the_command_line_is_a_mistake()
+    {
+        foreach (string parameter in new[] { "Template", "Kernel", "Initrd", "Firmware", "FirmwareVariables" })
+            Assert.Contains($"-{parameter} is empty", Fail("InvalidArgument", $"New-VmInstance other -{parameter} $unset").Message, StringComparison.Ordinal);
+        Fail("InvalidArgument", "New-VmVolume other -SizeBytes 1MB -ImagePath ''");
+        Fail("InvalidArgument", "Set-VmSnapshot web01 a -Tag ''");
+    }
+
+    [Fact]
     public void Volumes_by_value_and_by_position()
     {
         Run("New-VmVolume extra 8MB; Get-VmVolume extra | Mount-VmVolume web01; New-VmVolume more 8MB; Get-VmInstance web01 | Mount-VmVolume more");

@@ -46,16 +46,19 @@ public sealed class NewVmInstance : CloningCmdlet
 
     /// <summary>The bus that the guest sees the volumes on.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    public DiskBus Bus { get; set; }
+    [EmptyCell]
+    public DiskBus? Bus { get; set; }
 
     /// <summary>Number of virtual processors, 1 to 1024.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    public int ProcessorCount { get; set; } = 1;
+    [EmptyCell]
+    public int? ProcessorCount { get; set; }
 
     /// <summary>Memory in bytes, such as 4GB.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
     [Alias("Memory")]
-    public long MemoryBytes { get; set; } = 1L << 30;
+    [EmptyCell]
+    public long? MemoryBytes { get; set; }
 
     /// <summary>Its network adapters in order: the network's name, or a table with Network, MacAddress and Model.</summary>
     [Parameter]
@@ -64,12 +67,10 @@ public sealed class NewVmInstance : CloningCmdlet
 
     /// <summary>Kernel to boot directly, instead of from a volume.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
     public string? Kernel { get; set; }
 
     /// <summary>Initial RAM disk for the kernel.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
     public string? Initrd { get; set; }
 
     /// <summary>Command line for the kernel.</summary>
@@ -78,12 +79,10 @@ public sealed class NewVmInstance : CloningCmdlet
 
     /// <summary>Firmware code, such as OVMF_CODE.fd; the BIOS of QEMU by default.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
     public string? Firmware { get; set; }
 
     /// <summary>Template of the firmware's variables, such as OVMF_VARS.fd; the VM gets a copy of its own.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
-    [ValidateNotNullOrEmpty]
     public string? FirmwareVariables { get; set; }
 
     /// <summary>Arguments passed on to QEMU as they are.</summary>
@@ -95,58 +94,73 @@ public sealed class NewVmInstance : CloningCmdlet
     public string? Description { get; set; }
 
     /// <inheritdoc/>
+    protected override void Prepare()
+    {
+        // Only what the command line gives is bound by now, where an empty text is a mistake such as a variable without a value.
+        string[] named = [nameof(Template), nameof(Kernel), nameof(Initrd), nameof(Firmware), nameof(FirmwareVariables)];
+        if (named.FirstOrDefault(p => MyInvocation.BoundParameters.TryGetValue(p, out object? text) && text is null or "") is { } empty)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"-{empty} is empty. Say what is meant, or leave it away.", Name);
+    }
+
+    /// <inheritdoc/>
     protected override void ProcessItem()
     {
-        if (Template is not null)
+        if (Cells.Text(Template) is { } template)
         {
-            MakeOfTemplate();
+            MakeOf(template);
             return;
         }
         if (MyInvocation.BoundParameters.ContainsKey(nameof(Count)) || Full)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-Count and -Full are for VMs that are made of a template. Name it with -Template.", Name);
-        string[] volumes = Volume?.Where(v => !string.IsNullOrEmpty(v)).ToArray() ?? [];
-        MustBeAmong(volumes, BootVolume, nameof(BootVolume));
-        MustBeAmong(volumes, SharedVolume, nameof(SharedVolume));
+        string[] volumes = Cells.Texts(Volume) ?? [];
+        string[]? boot = Cells.Texts(BootVolume), shared = Cells.Texts(SharedVolume);
+        MustBeAmong(volumes, boot, nameof(BootVolume));
+        MustBeAmong(volumes, shared, nameof(SharedVolume));
         Change($"Making VM '{Name}'", Engine.Machines.Create(new NewVmRequest
         {
             Name = Name!,
-            ProcessorCount = ProcessorCount,
-            MemoryBytes = MemoryBytes,
-            Volumes = [.. volumes.Select(v => new AttachRequest(v, BootVolume is null ? null : Has(BootVolume, v), Has(SharedVolume, v), Bus))],
+            ProcessorCount = ProcessorCount ?? 1,
+            MemoryBytes = MemoryBytes ?? 1L << 30,
+            Volumes = [.. volumes.Select(v => new AttachRequest(v, boot is null ? null : Has(boot, v), Has(shared, v), Bus ?? default))],
             NetworkAdapters = NetworkAdapter ?? [],
             Boot = new VmBoot
             {
-                Kernel = Kernel is null ? null : FullPath(Kernel),
-                Initrd = Initrd is null ? null : FullPath(Initrd),
-                KernelCommandLine = string.IsNullOrEmpty(KernelCommandLine) ? null : KernelCommandLine,
-                Firmware = Firmware is null ? null : FullPath(Firmware),
-                FirmwareVariables = FirmwareVariables is null ? null : FullPath(FirmwareVariables),
+                Kernel = PathOrNone(Kernel),
+                Initrd = PathOrNone(Initrd),
+                KernelCommandLine = Cells.Text(KernelCommandLine),
+                Firmware = PathOrNone(Firmware),
+                FirmwareVariables = PathOrNone(FirmwareVariables),
                 ExtraArguments = ExtraArgument ?? [],
             },
-            Description = Description,
+            Description = Cells.Text(Description),
         }), WriteObject);
     }
 
-    private void MakeOfTemplate()
+    private void MakeOf(string template)
     {
-        string[] own = [nameof(Volume), nameof(BootVolume), nameof(SharedVolume), nameof(Bus), nameof(NetworkAdapter), nameof(Kernel), nameof(Initrd), nameof(KernelCommandLine), nameof(Firmware), nameof(FirmwareVariables), nameof(ExtraArgument)];
-        if (own.FirstOrDefault(MyInvocation.BoundParameters.ContainsKey) is { } given)
-            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A VM has what its template '{Template}' has; leave -{given} away, and change the VM afterwards with Set-VmInstance or Mount-VmVolume.", Name);
+        (string Parameter, object? Value)[] own =
+        [
+            (nameof(Volume), Cells.Texts(Volume)), (nameof(BootVolume), Cells.Texts(BootVolume)), (nameof(SharedVolume), Cells.Texts(SharedVolume)), (nameof(Bus), Bus),
+            (nameof(NetworkAdapter), NetworkAdapter), (nameof(Kernel), Cells.Text(Kernel)), (nameof(Initrd), Cells.Text(Initrd)), (nameof(KernelCommandLine), Cells.Text(KernelCommandLine)),
+            (nameof(Firmware), Cells.Text(Firmware)), (nameof(FirmwareVariables), Cells.Text(FirmwareVariables)), (nameof(ExtraArgument), ExtraArgument),
+        ];
+        if (own.FirstOrDefault(p => p.Value is not null).Parameter is { } given)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"A VM has what its template '{template}' has; leave -{given} away, and change the VM afterwards with Set-VmInstance or Mount-VmVolume.", Name);
         var engine = Engine;
         Clone($"Making VM '{Name}'", engine, engine.Templates.Instantiate(new VmCloneRequest
         {
-            Source = Template!,
+            Source = template,
             Name = Name,
             Count = Count,
             Linked = !Full,
-            ProcessorCount = Given(nameof(ProcessorCount)) ? ProcessorCount : null,
-            MemoryBytes = Given(nameof(MemoryBytes)) ? MemoryBytes : null,
-            Description = Description,
+            ProcessorCount = ProcessorCount,
+            MemoryBytes = MemoryBytes,
+            Description = Cells.Text(Description),
             Pace = Pace,
         }), made => made.Clones, made => { foreach (var vm in made.Vms) WriteObject(engine.Machines.Get(vm.Id.ToString())); });
     }
 
-    private bool Given(string parameter) => MyInvocation.BoundParameters.ContainsKey(parameter);
+    private string? PathOrNone(string? path) => Cells.Text(path) is { } given ? FullPath(given) : null;
 
     private static bool Has(string[]? names, string volume) => names?.Contains(volume, StringComparer.OrdinalIgnoreCase) == true;
 

@@ -124,7 +124,7 @@ public sealed class NewVmSnapshot : LockingCmdlet
             Scope = Volume is null ? Scope : SnapshotScope.Named,
             Volumes = Volume ?? [],
             Description = Description,
-            Tags = Tag?.Where(t => t.Length > 0).ToArray() ?? [],
+            Tags = Cells.Texts(Tag) ?? [],
             ExpiresAt = ExpiresAt,
             Memory = Memory,
             Freeze = Consistency == SnapshotConsistency.FileSystem ? ConsistencyPolicy : FileSystemFreeze.No,

@@ -40,7 +40,7 @@ public sealed class SetVmSnapshot : LockingCmdlet
     [AllowEmptyString]
     public string? Description { get; set; }
 
-    /// <summary>The new tags, in place of all earlier ones; @() removes them.</summary>
+    /// <summary>The new tags, in place of all earlier ones; @() removes them, an empty text or cell of a table leaves them.</summary>
     [Parameter(ParameterSetName = ByName, ValueFromPipelineByPropertyName = true)]
     [Parameter(ParameterSetName = BySnapshot)]
     [AllowEmptyCollection]
@@ -64,7 +64,7 @@ public sealed class SetVmSnapshot : LockingCmdlet
     /// <inheritdoc/>
     protected override void ProcessItem()
     {
-        if (Description is null && Tag is null && ExpiresAt is null && !NeverExpires)
+        if (Description is null && Cells.Texts(Tag) is null && ExpiresAt is null && !NeverExpires)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "Nothing to change. Give -Description, -Tag, -ExpiresAt or -NeverExpires.");
         if (ExpiresAt is not null && NeverExpires)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-ExpiresAt and -NeverExpires exclude each other. Use one of them.");
@@ -83,7 +83,7 @@ public sealed class SetVmSnapshot : LockingCmdlet
         Change($"Changing '{name}'", Engine.Snapshots.Set(vm, snapshot, new SnapshotChanges
         {
             Description = Description,
-            Tags = Tag,
+            Tags = Cells.Texts(Tag),
             ExpiresAt = ExpiresAt,
             NeverExpires = NeverExpires,
         }), changed => { if (PassThru) WriteObject(changed); });

@@ -24,16 +24,18 @@ public sealed class NewVmVolume : LockingCmdlet
     [Parameter(ParameterSetName = Empty, Position = 1, ValueFromPipelineByPropertyName = true)]
     [Parameter(ParameterSetName = Image, ValueFromPipelineByPropertyName = true)]
     [Alias("Size")]
+    [EmptyCell]
     public long? SizeBytes { get; set; }
 
     /// <summary>The image file to import or adopt.</summary>
     [Parameter(ParameterSetName = Image, Mandatory = true, ValueFromPipelineByPropertyName = true)]
     [Alias("FullName")]
-    [ValidateNotNullOrEmpty]
+    [AllowEmptyString]
     public string? ImagePath { get; set; }
 
     /// <summary>Format of the image; else its name's ending says it. The content is never asked.</summary>
     [Parameter(ParameterSetName = Image, ValueFromPipelineByPropertyName = true)]
+    [EmptyCell]
     public ImageFileFormat? Format { get; set; }
 
     /// <summary>Leaves the image where it is, as the base that is only read, instead of copying it.</summary>
@@ -57,22 +59,31 @@ public sealed class NewVmVolume : LockingCmdlet
     public string? Description { get; set; }
 
     /// <inheritdoc/>
+    protected override void Prepare()
+    {
+        // Only what the command line gives is bound by now, where an empty path is a mistake; a table's row without an image is of an empty volume.
+        if (MyInvocation.BoundParameters.ContainsKey(nameof(ImagePath)) && Cells.Text(ImagePath) is null)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, "-ImagePath is empty. Name the image file, or leave it away for an empty volume.", Name);
+    }
+
+    /// <inheritdoc/>
     protected override void ProcessItem()
     {
+        string? image = Cells.Text(ImagePath);
         string name = Piped.Required(Name, "volume", "New-VmVolume data 20GB");
-        if (ParameterSetName == Empty && SizeBytes is null)
+        if (image is null && FromSnapshot is null && SizeBytes is null)
             throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
                 $"It is not said what volume '{name}' is to hold. Give -SizeBytes 20GB for an empty one, -ImagePath FILE to import an image, or pipe a volume snapshot.", name);
         Change($"Making volume '{name}'", Engine.Volumes.Create(new NewVolumeRequest
         {
             Name = name,
             SizeBytes = SizeBytes,
-            ImagePath = ImagePath is null ? null : FullPath(ImagePath),
+            ImagePath = image is null ? null : FullPath(image),
             ImageFormat = Format,
             Adopt = Adopt,
-            AllowedBackingFiles = AllowBackingFile?.Select(FullPath).ToArray() ?? [],
+            AllowedBackingFiles = AllowBackingFile?.Select(f => FullPath(f)).ToArray() ?? [],
             FromVolumeSnapshot = FromSnapshot?.Id,
-            Description = Description,
+            Description = Cells.Text(Description),
         }), WriteObject);
     }
 }
