@@ -48,6 +48,17 @@ public sealed class ErrorTests : ModuleTest
             ("Restore-VolumeSnapshot web02-root (Get-VolumeSnapshot spare s).Id -Force", "NotOriginalVolume", "InvalidArgument", "s"),
             ("Get-VmInstance -Store ./nowhere", "StoreNotFound", "ObjectNotFound", "nowhere"),
             ("Get-VmInstance -Store variable:x", "InvalidPath", "InvalidArgument", "variable:x"),
+            ("Get-VmInstance -Store nodrive:/x", "InvalidPath", "InvalidArgument", "nodrive:/x"),
+            ("Get-VmInstance -Store noprovider::x", "InvalidPath", "InvalidArgument", "noprovider::x"),
+            ("New-VmVolume image -ImagePath 'Q:\\img\\a.vhdx'", "InvalidPath", "InvalidArgument", "Q:\\img\\a.vhdx"),
+            ("Connect-VmInstance web01 localhost:4444", "InvalidPath", "InvalidArgument", "localhost:4444"),
+            ("Get-VmInstance web[08-12]", "InvalidArgument", "InvalidArgument", "web[08-12]"),
+            ("Get-VmSnapshot web[08-12]", "InvalidArgument", "InvalidArgument", "web[08-12]"),
+            ("Get-VmSnapshot web01 before-[z-a]", "InvalidArgument", "InvalidArgument", "before-[z-a]"),
+            ("Get-VolumeSnapshot web[08-12]", "InvalidArgument", "InvalidArgument", "web[08-12]"),
+            ("Get-VmVolume web[08-12]", "InvalidArgument", "InvalidArgument", "web[08-12]"),
+            ("New-VmSnapshot web[08-12] x", "InvalidArgument", "InvalidArgument", "web[08-12]"),
+            ("Remove-VmSnapshot web01 before-[z-a] -Force", "InvalidArgument", "InvalidArgument", "before-[z-a]"),
             ("$null = New-Item -Force foreign/file; Initialize-SnapshotStore foreign", "NotAStore", "InvalidOperation", "foreign"),
         ];
         string[] before = Everything();
@@ -96,6 +107,18 @@ public sealed class ErrorTests : ModuleTest
     [Fact]
     public void An_id_works_in_place_of_a_name() => Assert.Equal(["before-patch"], Texts(
         "$s = Get-VmSnapshot web01 before-patch; Restore-VmSnapshot $s.VmId $s.Id -Force; (Get-VmSnapshot -Id $s.Id).Name; Remove-VmSnapshot $s.VmId $s.Id -Force"));
+
+    [Fact]
+    public void A_path_or_pattern_that_is_none_stops_nothing_else()
+    {
+        var result = Session.Run("""
+            Set-Content images.csv 'Name,ImagePath', 'far,Q:\img\a.raw', 'near,near.raw'; [IO.File]::WriteAllBytes("$PWD/near.raw", [byte[]]::new(1MB))
+            Import-Csv images.csv | New-VmVolume | % Name; Get-VmInstance web[08-12], web02 | % Name; 'reached'
+            """);
+        Assert.Equal(["InvalidPath", "InvalidArgument"], result.Errors.Select(e => e.Id));
+        Assert.Equal(["near", "web02", "reached"], result.Output.Select(o => o.ToString()));
+        Assert.Contains("tcp:HOST:PORT", Fail("InvalidPath", "Connect-VmInstance web01 localhost:4444").Message, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void ErrorAction_Stop_ends_the_script() => Assert.True(Fail("VmNotFound", "'nosuch', 'web01' | New-VmSnapshot -Name x -ErrorAction Stop").Terminating);

@@ -33,5 +33,18 @@ public class NamesTests
     [InlineData("*.x", "axx", false)]
     [InlineData("a+b", "a+b", true)]
     [InlineData("[", "[", true)]
+    [InlineData("web[]", "web[]", true)]
+    [InlineData("a[^b]", "a^", true)]
+    [InlineData("a[-b]", "a-", true)]
     public void Patterns_match_as_in_PowerShell(string pattern, string name, bool expected) => Assert.Equal(expected, Names.Matcher([pattern])(name, Guid.Empty));
+
+    [Theory]
+    [InlineData("web[08-12]")]
+    [InlineData("[z-a]*")]
+    public void A_range_that_goes_downwards_is_refused(string pattern)
+    {
+        var error = Assert.Throws<SnapshotException>(() => Names.Matcher(["web01", pattern]));
+        Assert.Equal((ErrorIds.InvalidArgument, pattern), (error.ErrorId, error.Target));
+        Assert.Contains("goes upwards", error.Message, StringComparison.Ordinal);
+    }
 }

@@ -52,6 +52,7 @@ internal static class Names
     public static bool IsPattern(string text) => text.AsSpan().IndexOfAny('*', '?', '[') >= 0;
 
     /// <summary>A test for names or ids against patterns with <c>*</c>, <c>?</c> and <c>[a-z]</c>; case does not count. No pattern at all matches everything.</summary>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.InvalidArgument"/>: a pattern cannot be read.</exception>
     public static Func<string, Guid, bool> Matcher(IReadOnlyList<string> patterns)
     {
         if (patterns.Count == 0) return static (_, _) => true;
@@ -63,8 +64,21 @@ internal static class Names
     {
         if (Guid.TryParse(pattern, out Guid wanted)) return (_, id) => id == wanted;
         if (!IsPattern(pattern)) return (name, _) => string.Equals(name, pattern, StringComparison.OrdinalIgnoreCase);
-        var regex = new Regex(ToRegex(pattern), RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking);
+        var regex = Read(pattern);
         return (name, _) => regex.IsMatch(name);
+    }
+
+    private static Regex Read(string pattern)
+    {
+        try
+        {
+            return new Regex(ToRegex(pattern), RegexOptions.IgnoreCase | RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking);
+        }
+        catch (RegexParseException)
+        {
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
+                $"'{Shown(pattern)}' is no pattern: a range in brackets is of single characters and goes upwards, such as [0-9]. List several names with commas.", Shown(pattern));
+        }
     }
 
     private static string ToRegex(string pattern)

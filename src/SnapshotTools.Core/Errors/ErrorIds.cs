@@ -72,6 +72,9 @@ public static class ErrorIds
     /// <summary>A number, size or choice is out of its range.</summary>
     public const string InvalidArgument = nameof(InvalidArgument);
 
+    /// <summary>A path is none of the file system.</summary>
+    public const string InvalidPath = nameof(InvalidPath);
+
     /// <summary>A name or pattern that must mean one thing means several.</summary>
     public const string AmbiguousName = nameof(AmbiguousName);
 

@@ -116,13 +116,23 @@ public abstract class SnapshotCmdlet : PSCmdlet, IDisposable
     }
 
     /// <summary>The full path of a file or folder that the user named, seen from the session's location. It need not exist.</summary>
-    /// <exception cref="SnapshotException"><c>InvalidPath</c>: no path of the file system.</exception>
-    protected string FullPath(string path)
+    /// <param name="path">The path.</param>
+    /// <param name="advice">What to name instead of a path that is none.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.InvalidPath"/>: no path of the file system.</exception>
+    protected string FullPath(string path, string advice = "Name a file or folder of this computer.")
     {
-        string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out var provider, out _);
-        if (provider.Name != "FileSystem")
-            throw new SnapshotException("InvalidPath", ErrorKind.InvalidInput, $"'{path}' is not a path of the file system but of {provider.Name}. Name a file or folder.", path);
-        return full;
+        string fault;
+        try
+        {
+            string full = SessionState.Path.GetUnresolvedProviderPathFromPSPath(path, out var provider, out _);
+            if (provider.Name == "FileSystem") return full;
+            fault = $"is not a path of the file system but of {provider.Name}.";
+        }
+        catch (Exception e) when (e is SessionStateException or ProviderInvocationException or PSArgumentException or PSInvalidOperationException)
+        {
+            fault = $"is not a path of the file system: {e.Message}";
+        }
+        throw new SnapshotException(ErrorIds.InvalidPath, ErrorKind.InvalidInput, $"'{path}' {fault} {advice}", path);
     }
 
     /// <inheritdoc/>

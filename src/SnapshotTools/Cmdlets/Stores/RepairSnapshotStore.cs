@@ -30,6 +30,6 @@ public sealed class RepairSnapshotStore : LockingCmdlet
     protected override void ProcessItem()
     {
         if (EmptyQuarantine) Change("Emptying the quarantine", Engine.EmptyQuarantine());
-        else Change("Repairing the store", EmbeddedStore.Repair(StorePath, [.. SearchPath.Select(FullPath)], OpenedStore.NewCompute), repairs => WriteObject(repairs, enumerateCollection: true));
+        else Change("Repairing the store", EmbeddedStore.Repair(StorePath, [.. SearchPath.Select(p => FullPath(p))], OpenedStore.NewCompute), repairs => WriteObject(repairs, enumerateCollection: true));
     }
 }

@@ -26,5 +26,5 @@ public sealed class ConnectVmInstance : VmChangingCmdlet
     /// <summary>An address whose path, if it has one, is seen from the session's location.</summary>
     private string Address(string given) =>
         given.StartsWith("tcp:", StringComparison.OrdinalIgnoreCase) ? given
-        : "unix:" + FullPath(given.StartsWith("unix:", StringComparison.OrdinalIgnoreCase) ? given["unix:".Length..] : given);
+        : "unix:" + FullPath(given.StartsWith("unix:", StringComparison.OrdinalIgnoreCase) ? given["unix:".Length..] : given, "Name the path of a socket, or tcp:HOST:PORT.");
 }
