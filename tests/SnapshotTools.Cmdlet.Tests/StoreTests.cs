@@ -34,6 +34,24 @@ public sealed class StoreTests(PwshSession session) : ModuleTest(session)
     public void The_environment_names_the_default() =>
         Assert.Equal([Session.File("env")], Texts("$env:SNAPSHOTTOOLS_STORE = \"$PWD/env\"; (Initialize-SnapshotStore).Path"));
 
+    [Theory]
+    [InlineData("./relative-env", "relative-env")]
+    [InlineData("other-env", "other-env")]
+    public void A_relative_path_in_the_environment_is_seen_from_the_location(string named, string expected)
+    {
+        Run($"$null = New-Item -ItemType Directory -Force elsewhere; Set-Location elsewhere; $env:SNAPSHOTTOOLS_STORE = '{named}'; $null = Initialize-SnapshotStore; $null = New-VmVolume there 1MB");
+
+        Assert.Equal([Session.File($"elsewhere/{expected}"), "there"], Texts("(Get-SnapshotStore).Path; (TabExpansion2 'Get-VmVolume th' 15).CompletionMatches.CompletionText"));
+    }
+
+    [Fact]
+    public void Home_in_the_environment_is_understood()
+    {
+        string folder = Texts("(Resolve-Path ~).Path")[0];
+
+        Assert.Contains($"'{folder}/surely/not/a/store'", Fail("StoreNotFound", "$env:SNAPSHOTTOOLS_STORE = '~/surely/not/a/store'; Get-VmInstance").Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_store_counts_what_it_holds()
     {

@@ -14,6 +14,13 @@ internal static class OpenedStore
     public static SnapshotEngine Open(string directory, Action<string>? log = null) =>
         EmbeddedStore.Open(directory, log, NewCompute());
 
+    /// <summary>The store's directory as a user names it: a relative path or <c>~</c> is seen from the session's location, in the environment too.</summary>
+    /// <param name="given">What -Store names, if anything.</param>
+    public static string Named(string? given) =>
+        !string.IsNullOrEmpty(given) ? given
+        : Environment.GetEnvironmentVariable("SNAPSHOTTOOLS_STORE") is { Length: > 0 } named ? named
+        : EmbeddedStore.DefaultDirectory;
+
     /// <summary>What runs the machines, for who opens a store itself.</summary>
     public static IComputePlane NewCompute() => new QemuComputePlane(SystemFiles.Instance);
 }

@@ -14,7 +14,7 @@ public abstract class StoreCmdlet : SnapshotCmdlet
     public virtual string? Store { get; set; }
 
     /// <summary>Full path of the store that the present item names.</summary>
-    protected string StorePath => FullPath(string.IsNullOrEmpty(Store) ? EmbeddedStore.DefaultDirectory : Store);
+    protected string StorePath => FullPath(OpenedStore.Named(Store));
 
     /// <summary>The engine of the store that the present item names.</summary>
     /// <exception cref="SnapshotException"><see cref="ErrorIds.StoreNotFound"/> and others.</exception>

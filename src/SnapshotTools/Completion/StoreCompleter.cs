@@ -3,7 +3,6 @@ using System.Management.Automation;
 using System.Management.Automation.Language;
 using SnapshotTools.Cmdlets;
 using SnapshotTools.Core;
-using SnapshotTools.Embedded;
 
 namespace SnapshotTools.Completion;
 
@@ -61,8 +60,7 @@ public abstract class StoreCompleter : IArgumentCompleter
 
     private static string StorePath(IDictionary? bound)
     {
-        string path = bound is null ? "" : Given(bound, "Store").FirstOrDefault() ?? "";
-        if (path.Length == 0) path = EmbeddedStore.DefaultDirectory;
+        string path = OpenedStore.Named(bound is null ? null : Given(bound, "Store").FirstOrDefault());
         using var shell = PowerShell.Create(RunspaceMode.CurrentRunspace);
         return shell.AddScript("$ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($args[0])").AddArgument(path).Invoke<string>().Single();
     }
