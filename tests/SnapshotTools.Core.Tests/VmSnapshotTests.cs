@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace SnapshotTools.Core.Tests;
 
 /// <summary>Snapshots of VMs: taken, restored, removed, on real files.</summary>
@@ -42,6 +44,30 @@ public class VmSnapshotTests
         Assert.Empty(settled);   // closing the store did what the restores had put off
         Assert.Empty(store.Engine.Context.Catalog.Layers.Garbage());
         store.AssertClean(layers: 4);
+    }
+
+    [Fact]
+    public void The_time_of_a_removed_snapshot_is_written_the_same_in_every_culture()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "a");
+        store.Engine.VolumeSnapshots.Create("os", "b", description: null, ensure: false).Run();
+        var own = CultureInfo.CurrentCulture;
+        var other = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        other.DateTimeFormat.TimeSeparator = ".";
+        try
+        {
+            CultureInfo.CurrentCulture = other;
+            var plan = store.Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a" }).Plan;
+            Assert.Matches(@" of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", plan.Steps[0].Description);
+            Assert.Matches(@" taken \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", plan.Lost[0]);
+            Assert.Matches(@" taken \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", store.Engine.VolumeSnapshots.Remove("os", "b").Plan.Lost[0]);
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = own;
+        }
     }
 
     [Fact]

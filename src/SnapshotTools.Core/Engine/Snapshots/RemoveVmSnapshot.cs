@@ -24,7 +24,7 @@ internal sealed class RemoveVmSnapshot(EngineContext context, RemoveSnapshotRequ
         var named = Context.ResolveSnapshot(_vm, request.Snapshot);
         _doomed = WithDescendants(named);
         string names = string.Join(", ", _doomed.Select(s => $"'{s.Name}'"));
-        var steps = _doomed.ConvertAll(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), $"forget snapshot '{s.Name}' of {s.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}"));
+        var steps = _doomed.ConvertAll(s => new PlanStep(PlanAction.Forget, s.Uid.ToString(), string.Create(CultureInfo.InvariantCulture, $"forget snapshot '{s.Name}' of {s.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}")));
         if (!request.MetadataOnly)
         {
             steps.AddRange(SnapshotLayers.DescribeRelease(Context, _collecting, _doomed.SelectMany(s => Catalog.Snapshots.OfVmSnapshot(s.Id)).ToList(), request.Dependants));

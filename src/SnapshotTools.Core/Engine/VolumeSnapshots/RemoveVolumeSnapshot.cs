@@ -1,3 +1,4 @@
+using System.Globalization;
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Snapshots;
 
@@ -31,7 +32,7 @@ internal sealed class RemoveVolumeSnapshot(EngineContext context, string volumeN
             Target = $"{_volume.Name}/{_snapshot.Name}",
             Summary = $"Remove snapshot '{_snapshot.Name}' of volume '{_volume.Name}'.",
             Steps = steps,
-            Lost = [$"snapshot '{_snapshot.Name}' of volume '{_volume.Name}', taken {_snapshot.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}"],
+            Lost = [string.Create(CultureInfo.InvariantCulture, $"snapshot '{_snapshot.Name}' of volume '{_volume.Name}', taken {_snapshot.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}")],
             SpaceNeeded = steps.Max(s => s.BytesCopied),
         };
     }
