@@ -1,3 +1,4 @@
+using SnapshotTools.Core.Engine.Power;
 using SnapshotTools.Embedded;
 using SnapshotTools.IO;
 using SnapshotTools.Qcow2;
@@ -40,6 +41,51 @@ public class RuleTests
         Assert.Contains("a2", error.Message, StringComparison.Ordinal);
         store.Restore("web01", "*1");
         store.Restore("web01", a1.Id.ToString());
+    }
+
+    [Fact]
+    public void A_checkpoint_has_all_volumes_that_its_memory_belongs_to()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os", "data");
+        NewSnapshotRequest Checkpoint(params string[] volumes) => new() { Vm = "web01", Name = "cp", Memory = true, Volumes = volumes };
+        var refused = Assert.Throws<SnapshotException>(() => store.Engine.Snapshots.Create(Checkpoint() with { Scope = SnapshotScope.Boot }));
+        Assert.Equal(ErrorIds.InvalidArgument, refused.ErrorId);
+        Assert.Contains("'data' would not be", refused.Message, StringComparison.Ordinal);
+        Fails(ErrorIds.InvalidArgument, () => store.Engine.Snapshots.Create(Checkpoint("data")));
+        Fails(ErrorIds.MemoryNotAvailable, () => store.Engine.Snapshots.Create(Checkpoint("os", "data")));   // it is not running
+        Fails(ErrorIds.MemoryNotAvailable, () => store.Engine.Snapshots.Create(Checkpoint()));
+    }
+
+    [Theory]
+    [InlineData(SnapshotScope.All)]
+    [InlineData(SnapshotScope.Boot)]
+    public void The_memory_of_a_checkpoint_is_used_with_all_disks_of_then_only(SnapshotScope scope)
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os", "data");
+        store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "cp", Scope = scope }).Run();
+        store.NewVolume("later");
+        store.Engine.Machines.Attach("web01", new AttachRequest("later")).Run();
+        var context = store.Engine.Context;
+        File.WriteAllText(Path.Combine(store.Directory, "memory", "of-then"), "all that its guest had in mind");
+        context.Database.Execute("UPDATE vm_snapshot SET memory = 'memory/of-then'");
+        bool isWhole = scope == SnapshotScope.All;
+
+        // An earlier version took checkpoints of some of the volumes.
+        var clone = new VmCloneRequest { Source = "web01", Snapshot = "cp", IncludeMemory = true, Linked = true };
+        if (isWhole) Assert.Equal(VmState.Suspended, Assert.Single(store.Engine.Machines.Clone(clone).Run().Vms).State);
+        else Fails(ErrorIds.MemoryNotAvailable, () => store.Engine.Machines.Clone(clone));
+        var warnings = new List<string>();
+        var restore = store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "cp" });
+        Assert.Equal(isWhole ? VmState.Suspended : VmState.Stopped, restore.Run(new RunOptions { Warn = warnings.Add }).State);
+        Assert.Equal(isWhole, warnings.Count == 0);
+        Assert.Equal(!isWhole, restore.Plan.Summary.Contains("'data'", StringComparison.Ordinal));
+
+        // And so may a VM be suspended.
+        context.Catalog.Machines.SetMemory(context.ResolveVm("web01").Id, "memory/of-then");
+        if (isWhole) SuspendedDisks.RequireUntouched(context, context.ResolveVm("web01"));
+        else Fails(ErrorIds.MemoryOutdated, () => SuspendedDisks.RequireUntouched(context, context.ResolveVm("web01")));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using SnapshotTools.Core.Catalog;
 using SnapshotTools.Core.Engine.Machines;
 using SnapshotTools.Core.Engine.Power;
+using SnapshotTools.Core.Engine.Snapshots;
 
 namespace SnapshotTools.Core.Engine.Clones;
 
@@ -77,6 +78,8 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
         if (!request.IncludeMemory) return;
         if (_snapshot?.Memory is null)
             throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.InvalidInput, $"There is no memory to include: {(_snapshot is null ? "the present was asked for" : $"snapshot '{_snapshot.Name}' has none")}. Name a checkpoint with -SnapshotName, or leave -IncludeMemory away.", _source.Name);
+        if (CheckpointMemory.MissingDisks(Context, _snapshot) is { Count: > 0 } missing)
+            throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.Conflict, $"The memory of checkpoint '{_snapshot.Name}' of VM '{_source.Name}' belongs to {string.Join(", ", missing)} too, which the checkpoint does not have. Leave -IncludeMemory away.", _source.Name);
         if (!Context.HasFile(_snapshot.Memory))
             throw new SnapshotException(ErrorIds.MemoryMissing, ErrorKind.Damaged, $"The memory of checkpoint '{_snapshot.Name}' of VM '{_source.Name}' is missing: '{Context.Storage.PathOf(_snapshot.Memory)}'. Put the file back, or leave -IncludeMemory away.", _snapshot.Name);
         if (request.ProcessorCount is not null || request.MemoryBytes is not null)

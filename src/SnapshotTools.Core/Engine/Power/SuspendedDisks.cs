@@ -1,4 +1,5 @@
 using SnapshotTools.Core.Catalog;
+using SnapshotTools.Core.Engine.Snapshots;
 
 namespace SnapshotTools.Core.Engine.Power;
 
@@ -13,6 +14,9 @@ internal static class SuspendedDisks
     public static void RequireUntouched(EngineContext context, VmRow vm)
     {
         if (vm.SuspendedMemory is not { } memory || context.Catalog.Snapshots.FindByMemory(vm.Id, memory) is not { } checkpoint) return;
+        if (CheckpointMemory.MissingDisks(context, checkpoint) is { Count: > 0 } missing)
+            throw new SnapshotException(ErrorIds.MemoryOutdated, ErrorKind.Conflict,
+                $"VM '{vm.Name}' is suspended with the memory of checkpoint '{checkpoint.Name}', which belongs to {string.Join(", ", missing)} too, and those are not as they were then. Nothing was started. Boot from the disks as they are: Stop-VmInstance {vm.Name} -TurnOff, then Start-VmInstance {vm.Name}", vm.Name);
         foreach (var part in context.Catalog.Snapshots.OfVmSnapshot(checkpoint.Id))
         {
             var volume = context.Catalog.Volumes.Get(part.VolumeId);

@@ -120,6 +120,9 @@ internal sealed class CreateVmSnapshot(EngineContext context, NewSnapshotRequest
 
     private void CheckConsistency()
     {
+        if (request.Memory && _attachments.FindAll(a => !_volumes.Contains(a)) is { Count: > 0 } others)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
+                $"The memory of VM '{_vm.Name}' belongs to all of its volumes, and {string.Join(", ", others.Select(o => $"'{o.VolumeName}'"))} would not be in the checkpoint. Leave -Scope and -Volume away, or -Memory.", _vm.Name);
         bool isRunning = Context.StateOf(_vm) is VmState.Running or VmState.Paused;
         if (request.Memory && !(isRunning && Context.Compute!.Capabilities.CanSaveMemory))
             throw new SnapshotException(ErrorIds.MemoryNotAvailable, ErrorKind.Conflict, isRunning

@@ -42,6 +42,16 @@ internal sealed record RestoreChoice
     /// <summary>Whether all of the snapshot is restored, with its memory and its machine's configuration.</summary>
     public required bool IsWhole { get; init; }
 
+    /// <summary>Disks that the snapshot's memory belongs to and that are not in the snapshot.</summary>
+    public required IReadOnlyList<string> MissingDisks { get; init; }
+
+    /// <summary>The memory that the VM goes on from afterwards; null when it boots.</summary>
+    public string? Memory => IsWhole && MissingDisks.Count == 0 ? Snapshot.Memory : null;
+
+    /// <summary>A sentence about the memory of the snapshot, where it is left out; empty otherwise.</summary>
+    public string WithoutMemory => !IsWhole || MissingDisks.Count == 0 ? ""
+        : $" The memory of checkpoint '{Snapshot.Name}' is not used, since it belongs to {string.Join(", ", MissingDisks)} too, which the checkpoint does not have: VM '{Vm.Name}' boots from its disks.";
+
     /// <summary>Whether the VM had a machine.</summary>
     public bool Ran => State is VmState.Running or VmState.Paused;
 
@@ -67,6 +77,7 @@ internal sealed record RestoreChoice
             Snapshot = snapshot,
             Parts = parts,
             IsWhole = isWhole,
+            MissingDisks = CheckpointMemory.MissingDisks(context, snapshot),
             Restored = restored,
             Layers = context.Catalog.Layers.Of(parts, p => p.LayerId),
             Heads = context.Catalog.Layers.Of(restored, v => v.HeadId),

@@ -39,7 +39,7 @@ internal sealed class RestorePlans(EngineContext context, RestoreChoice choice, 
         {
             Kind = OperationKind.Restore,
             Target = Target,
-            Summary = string.Create(CultureInfo.InvariantCulture, $"Restore VM '{vm}' to snapshot '{choice.Snapshot.Name}' of {choice.Snapshot.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}."),
+            Summary = string.Create(CultureInfo.InvariantCulture, $"Restore VM '{vm}' to snapshot '{choice.Snapshot.Name}' of {choice.Snapshot.CreatedAt.ToLocalTime():yyyy-MM-dd HH:mm:ss}.{choice.WithoutMemory}"),
             Steps = steps,
             Lost = lost,
             SpaceNeeded = space,

@@ -66,7 +66,7 @@ internal sealed class RestoreSwitch
             _heads.Commit(_parts.ConvertAll(p => p.Id));
             for (int i = 0; i < kept.Count; i++) Catalog.Layers.Freeze(_replaced[i].Id, kept[i]);
             isTidy = Collect();
-            Catalog.Machines.SetMemory(_choice.Vm.Id, _choice.IsWhole ? _choice.Snapshot.Memory : null);   // otherwise it would be of other disks
+            Catalog.Machines.SetMemory(_choice.Vm.Id, _choice.Memory);
             if (_choice.IsWhole)
             {
                 Catalog.Machines.SetPresent(_choice.Vm.Id, _choice.Snapshot.Id);

@@ -41,7 +41,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
     private void RequireFiles()
     {
         if (!_choice.IsWhole) return;
-        Require(_choice.Snapshot.Memory, ErrorIds.MemoryMissing, "memory of checkpoint");
+        Require(_choice.Memory, ErrorIds.MemoryMissing, "memory of checkpoint");
         Require(Catalog.Machines.FirmwareOfSnapshot(_choice.Snapshot.Id), ErrorIds.FirmwareMissing, "copy of the firmware's variables of snapshot");
     }
 
@@ -54,6 +54,7 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
 
     protected override VmInstance Execute(OperationPlan plan, RunOptions options)
     {
+        if (!IsRollback && _choice.WithoutMemory is { Length: > 0 } warning) options.Warn?.Invoke(warning.TrimStart());
         _backup = new RestoreBackup(Context, _choice);
         _backup.StopMachine(plan, options);
         bool isTidy = false;
