@@ -1,3 +1,4 @@
+using SnapshotTools.Core.Engine.Snapshots;
 using SnapshotTools.Embedded;
 using SnapshotTools.IO;
 using SnapshotTools.Testing.Files;
@@ -74,6 +75,70 @@ public class FailedRestoreTests
         restore.Run();
         Assert.True(faulty.Fired);
         Assert.Equal(TestStore.HashFile(store.Engine.Snapshots.Get("web01", "a").Volumes[0].Path), store.Hash("os"));
+        store.AssertClean(layers: 4);
+    }
+
+    [Fact]
+    public void Nothing_is_made_of_the_backup_while_a_rollback_may_let_the_guest_write_to_it()
+    {
+        using var store = new TestStore();
+        Prepare(store, FailAction.None, ErrorIds.RestoreFailed);
+        var backup = Assert.Single(store.Engine.Snapshots.Find(new SnapshotQuery { Names = ["backup-*"] })).Volumes[0];
+        foreach (bool linked in new[] { false, true })
+            Assert.Equal(ErrorIds.VmInError, Assert.Throws<SnapshotException>(() => store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("os", backup.Id, "c1")], Linked = linked })).ErrorId);
+        Assert.Equal(ErrorIds.VmInError, Assert.Throws<SnapshotException>(() => store.Engine.Volumes.Create(new NewVolumeRequest { Name = "c1", FromVolumeSnapshot = backup.Id })).ErrorId);
+
+        // What is frozen can be cloned as ever.
+        store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("os", store.Engine.Snapshots.Get("web01", "a").Volumes[0].Id, "c1")], Linked = true }).Run();
+        store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run();
+        store.AssertClean(layers: 5);
+    }
+
+    [Fact]
+    public void A_backup_whose_transaction_was_taken_back_is_made_again()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "a");
+        var context = store.Engine.Context;
+        var backup = new RestoreBackup(context, context.Database.Read(() => RestoreChoice.Of(context, new RestoreRequest { Vm = "web01", Snapshot = "a" })));
+        Assert.Throws<IOException>(() => context.Database.Write(() =>
+        {
+            backup.Insert();
+            throw new IOException("The commit failed.");
+        }));
+
+        context.Database.Write(() => backup.SetError("it failed."));
+        Assert.Throws<IOException>(() => context.Database.Write(() =>
+        {
+            backup.Delete(backup.Find()!);
+            throw new IOException("The commit failed.");
+        }));
+
+        Assert.Single(store.Engine.Snapshots.Find(new SnapshotQuery { Names = ["backup-*"] }));
+        context.Database.Write(backup.Return);
+        Assert.Equal(["a"], store.Engine.Snapshots.Find(new SnapshotQuery()).Select(s => s.Name));
+        store.AssertClean(layers: 2);
+    }
+
+    [Fact]
+    public void A_rollback_without_a_backup_ends_the_state_in_which_nothing_was_changed()
+    {
+        using var store = new TestStore();
+        string present = Prepare(store, FailAction.None, ErrorIds.RestoreFailed);
+        var catalog = store.Engine.Context.Catalog;
+        var backup = Assert.Single(store.Engine.Snapshots.Find(new SnapshotQuery { Names = ["backup-*"] }));
+        catalog.Database.Write(() =>
+        {
+            var row = catalog.Snapshots.OfVm(store.Engine.Context.ResolveVm("web01").Id).Single(s => s.Uid == backup.Id);
+            catalog.Snapshots.OfVmSnapshot(row.Id).ForEach(catalog.Snapshots.DeleteVolumeSnapshot);
+            catalog.Snapshots.Delete(row);
+        });
+
+        store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", FailAction = FailAction.Rollback }).Run();
+
+        Assert.Equal(VmState.Stopped, store.Engine.Machines.Get("web01").State);
+        Assert.Equal(present, store.Hash("os"));
         store.AssertClean(layers: 4);
     }
 

@@ -12,6 +12,13 @@ internal static class VolumeRules
         foreach (string vm in context.Catalog.Volumes.AttachedTo(volume.Id)) VmRules.RequireNoError(context.ResolveVm(vm));
     }
 
+    /// <summary>Refuses to make a disk of the backup of a failed restore: its layer is the present, which a rollback lets the guest write to again.</summary>
+    public static void RequireFrozen(EngineContext context, VolumeSnapshotRow snapshot, LayerRow layer)
+    {
+        if (layer.State != LayerState.Head) return;
+        foreach (var attachment in context.Catalog.Machines.AllAttachmentsOf(snapshot.VolumeId)) VmRules.RequireNoFailedRestore(context.Catalog.Machines.Get(attachment.VmId));
+    }
+
     /// <summary>Refuses to change what a volume holds under a VM that runs, or that is suspended with a memory that belongs to it.</summary>
     /// <param name="context">The store.</param>
     /// <param name="volume">The volume.</param>

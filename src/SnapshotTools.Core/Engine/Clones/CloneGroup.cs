@@ -155,6 +155,7 @@ internal sealed class CloneGroup(EngineContext context, IReadOnlyList<CloneSourc
                 : throw new SnapshotException(ErrorIds.SnapshotNotFound, ErrorKind.NotFound, $"Volume '{volume.Name}' has no snapshot with id {id}. List them: Get-VolumeSnapshot {volume.Name}", id);
         else foreach (var attachment in Catalog.Machines.AllAttachmentsOf(volume.Id)) VmRules.RequireNoFailedRestore(Catalog.Machines.Get(attachment.VmId));
         var layer = Catalog.Layers.Get(snapshot?.LayerId ?? volume.HeadId);
+        if (snapshot is not null) VolumeRules.RequireFrozen(context, snapshot, layer);
         LayerFiles.Measure(context.Storage, layer);
         // A head that nothing was written to since it was made reads as the layer under it, which is frozen already.
         bool freezes = snapshot is null;

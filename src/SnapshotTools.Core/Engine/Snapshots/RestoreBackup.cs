@@ -43,7 +43,7 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
             {
                 StopWithMemory(machine, plan, options);
             }
-            catch (SnapshotException error) when (error.ErrorId is ErrorIds.MemoryNotAvailable or ErrorIds.ComputeFailed && _id is null)
+            catch (SnapshotException error) when (error.ErrorId is ErrorIds.MemoryNotAvailable or ErrorIds.ComputeFailed && Find() is null)
             {
                 TurnOffWithoutMemory(machine, error.Message, options);
             }
@@ -73,7 +73,7 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
     /// <summary>Puts the VM into state Error, with its backup.</summary>
     public void SetError(string why)
     {
-        if (_id is null) Insert();
+        if (Find() is null) Insert();   // the transaction of an earlier one may have been taken back
         Catalog.Machines.SetError(choice.Vm.Id, why, Json.Write(new FailedRestore(choice.Snapshot.Uid, [.. choice.Volumes], _id!.Value, choice.KeepBackup, choice.Ran ? choice.State : null)));
     }
 
@@ -92,7 +92,6 @@ internal sealed class RestoreBackup(EngineContext context, RestoreChoice choice)
     {
         Catalog.Snapshots.OfVmSnapshot(backup.Id).ForEach(Catalog.Snapshots.DeleteVolumeSnapshot);
         Catalog.Snapshots.Delete(backup);
-        _id = null;
     }
 
     private void StopWithMemory(IRunningMachine machine, OperationPlan plan, RunOptions options)

@@ -48,14 +48,15 @@ internal sealed class RestorePlans(EngineContext context, RestoreChoice choice, 
 
     public OperationPlan OfRollback()
     {
-        var backup = context.Catalog.Snapshots.OfVm(choice.Vm.Id).First(s => s.Uid == choice.Failed!.Backup);
-        string then = !choice.Ran ? "" : backup.Memory is null ? " It is started again." : " It goes on from the second at which it was stopped.";
+        var backup = new RestoreBackup(context, choice).Find();   // without one the present still is what it was
+        string then = !choice.Ran ? "" : backup?.Memory is null ? " It is started again." : " It goes on from the second at which it was stopped.";
         return new OperationPlan
         {
             Kind = OperationKind.Restore,
             Target = Target,
             Summary = $"Return VM '{choice.Vm.Name}' to the state before the restore of snapshot '{choice.Snapshot.Name}' that failed.{then}",
-            Steps = [new PlanStep(PlanAction.Forget, backup.Uid.ToString(), $"forget the backup snapshot '{backup.Name}', whose state is the present again")],
+            Steps = [backup is null ? new PlanStep(PlanAction.Update, choice.Vm.Name, "end the failed restore, which has changed nothing and has no backup snapshot")
+                : new PlanStep(PlanAction.Forget, backup.Uid.ToString(), $"forget the backup snapshot '{backup.Name}', whose state is the present again")],
         };
     }
 }

@@ -113,6 +113,7 @@ internal sealed class CreateVolume(EngineContext context, NewVolumeRequest reque
         _snapshot = Catalog.Snapshots.FindVolumeSnapshot(request.FromVolumeSnapshot!.Value)
             ?? throw new SnapshotException(ErrorIds.SnapshotNotFound, ErrorKind.NotFound, $"There is no volume snapshot with id {request.FromVolumeSnapshot}. List them: Get-VolumeSnapshot", request.FromVolumeSnapshot);
         var layer = Catalog.Layers.Get(_snapshot.LayerId);
+        VolumeRules.RequireFrozen(Context, _snapshot, layer);
         LayerFiles.Measure(Storage, layer);
         _size = layer.Size;
         if (request.SizeBytes is { } wanted && wanted != _size)
