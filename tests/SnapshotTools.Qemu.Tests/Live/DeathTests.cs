@@ -190,6 +190,40 @@ public sealed class DeathTests(ITestOutputHelper output) : IDisposable
     }
 
     [GuestFact]
+    public async Task A_machine_that_hangs_where_a_session_was_killed_closes_the_store_for_nobody()
+    {
+        await Task.Yield();
+        _store.AddVm("web01", disks: 1, memoryMiB: 96);
+        _store.AddVm("web02", disks: 1, memoryMiB: 96);
+        foreach (var (what, step) in new[] { ("snapshot", "has opened the new heads"), ("remove", "under the running guest") })
+        {
+            _store.Engine.Machines.Start("web01", paused: true).Run();
+            if (what == "remove") _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = what }).Run();
+            Assert.Equal(137, RunSession(what, what, step));
+            Testing.Tool.Run("kill", ["-STOP", $"{_store.QemuOf("web01").Id}"]);
+
+            var clock = Stopwatch.StartNew();
+            _store.Reopen();
+            output.WriteLine($"{what}: opened in {clock.Elapsed.TotalSeconds:0.0} s");
+            _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web02", Name = what }).Run();
+            if (what == "snapshot")
+            {
+                Assert.True(_store.Engine.Operations.Work(TimeSpan.Zero));
+                Assert.Equal(ErrorIds.VmNotResponding, Assert.Throws<SnapshotException>(() => _store.Engine.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = "other" }).Run()).ErrorId);
+            }
+            _store.TurnOff("web01");
+            _store.Reopen();
+            Assert.DoesNotContain(_store.Engine.Operations.Find(), o => o.State == OperationState.Running);
+            Assert.Empty(_store.Engine.Snapshots.Find(new SnapshotQuery { Vms = ["web01"] }));
+        }
+        _store.Engine.Machines.Start("web01", paused: true).Run();
+        _store.TurnOff("web01");
+        _store.Engine.Optimize().Run();
+        Assert.DoesNotContain(_store.Engine.Test(), f => f.Severity != FindingSeverity.Information);
+        Assert.Equal(1 + 3, _store.CountLayers());
+    }
+
+    [GuestFact]
     public async Task A_clone_that_cannot_reach_one_of_several_guests_lets_go_of_the_others()
     {
         await Task.Yield();

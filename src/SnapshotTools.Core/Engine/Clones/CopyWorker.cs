@@ -16,6 +16,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
 
     private readonly Dictionary<long, Task> _running = [];
     private readonly ConcurrentDictionary<long, bool> _failedHere = [];
+    private readonly HashSet<long> _unanswered = [];
 
     /// <summary>Whether a worker is at it.</summary>
     public static bool IsRunning(EngineContext context)
@@ -108,6 +109,7 @@ internal sealed class CopyWorker(EngineContext context, RunOptions options)
     private void SettleTheDead()
     {
         var settling = new Upkeep.Settling(context, options.Log);
-        foreach (var operation in context.Catalog.Operations.Running().Where(o => !_running.ContainsKey(o.Id))) settling.TakeBackIfDead(operation);
+        foreach (var operation in context.Catalog.Operations.Running().Where(o => !_running.ContainsKey(o.Id) && !_unanswered.Contains(o.Id)))
+            if (!settling.TryTakeBackIfDead(operation)) _unanswered.Add(operation.Id);   // asking costs seconds; the next opening of the store asks again
     }
 }

@@ -23,7 +23,7 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         }
         using var alone = context.Locks.TryAcquire(LockKey.Store);
         if (alone is null) return;   // somebody else is settling
-        foreach (var operation in context.Catalog.Operations.Running()) TakeBackIfDead(operation);
+        foreach (var operation in context.Catalog.Operations.Running()) TryTakeBackIfDead(operation);
         foreach (long volumeId in context.Catalog.Layers.VolumesWithUnneededLayers()) Collect(volumeId);
         bool isNewBoot = context.Catalog.GetBootId() != bootId;
         var unpublished = context.Catalog.Layers.Unpublished();
@@ -68,6 +68,24 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
         if (mine is not null) TakeBack(operation);   // else its process is alive
     }
 
+    /// <summary>The same for a store that must open whatever one machine does: where that does not say what it writes to, all stays as it is, and
+    /// who locks those volumes asks it again. False then.</summary>
+    public bool TryTakeBackIfDead(OperationRow operation)
+    {
+        try
+        {
+            TakeBackIfDead(operation);
+            return true;
+        }
+        catch (SnapshotException error) when (IsUnanswered(error))
+        {
+            log?.Invoke($"Operation '{operation.Kind} {operation.Target}' was interrupted, and is taken back later: {error.Message}");
+            return false;
+        }
+    }
+
+    private static bool IsUnanswered(SnapshotException error) => error.ErrorId is ErrorIds.VmBusy or ErrorIds.VmNotResponding or ErrorIds.ComputeFailed;
+
     private void TakeBack(OperationRow operation)
     {
         if (context.Catalog.Operations.Get(operation.Id) is not { State: OperationState.Running } now) return;   // somebody else was faster
@@ -110,7 +128,15 @@ internal sealed class Settling(EngineContext context, Action<string>? log)
     {
         using var mine = context.Locks.TryAcquire(LockKey.Volume(volumeId));
         if (mine is null) return;   // an operation is at it
-        Power.LiveMerging.Settle(context, volumeId);
+        try
+        {
+            Power.LiveMerging.Settle(context, volumeId);
+        }
+        catch (SnapshotException error) when (IsUnanswered(error))
+        {
+            log?.Invoke($"What became of a merge of volume '{context.Catalog.Volumes.Get(volumeId).Name}' is looked at later: {error.Message}");
+            return;
+        }
         var plan = LayerCollector.Plan(context.Catalog.Layers.ForCollector(volumeId));
         if (plan.Deletes.Count > 0) context.Database.Write(() => new Collecting(context).DropDeleted(plan));
         if (plan.Merges.Count > 0)
