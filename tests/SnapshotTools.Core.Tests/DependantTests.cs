@@ -163,6 +163,42 @@ public sealed class DependantTests : IDisposable
         _store.AssertClean(layers: 3);
     }
 
+    [Fact]
+    public void What_was_made_while_the_clones_became_independent_is_not_removed_unasked()
+    {
+        _store.NewVm("web01", "os");
+        _store.Write("os", 0, 200_000, 1);
+        var snapshot = _store.Snapshot("web01", "a");
+        Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"));
+        foreach (var run in new Action<RunOptions>[]
+        {
+            o => Engine.Snapshots.Remove(new RemoveSnapshotRequest { Vm = "web01", Snapshot = "a", IncludeChildren = true, Dependants = DependantAction.Flatten }).Run(o),
+            o => Engine.Machines.Remove("web01", true, true, DependantAction.Flatten).Run(o),
+        })
+        {
+            string name = $"made{Engine.Snapshots.Find(new SnapshotQuery()).Count}";
+            bool isMade = false;
+            var options = new RunOptions
+            {
+                Log = line =>
+                {
+                    if (isMade || !line.Contains("owns all of its data", StringComparison.Ordinal)) return;
+                    isMade = true;
+                    using var other = SnapshotTools.Embedded.EmbeddedStore.Open(_store.Directory);
+                    other.Snapshots.Create(new NewSnapshotRequest { Vm = "web01", Name = name }).Run();
+                },
+            };
+            var refused = Assert.Throws<SnapshotException>(() => run(options));
+
+            Assert.Equal(ErrorIds.PlanOutdated, refused.ErrorId);
+            Assert.Contains(name, Engine.Snapshots.Find(new SnapshotQuery()).Select(s => s.Name));
+            Assert.Null(Engine.Volumes.Get("c1").LinkedTo);
+            Engine.Volumes.Remove("c1", false).Run();
+            Clone(linked: true, new CloneSource("os", snapshot.Volumes[0].Id, "c1"));
+        }
+        _store.AssertClean();
+    }
+
     public void Dispose() => _store.Dispose();
 
     private void Clone(bool linked, params CloneSource[] sources) => Engine.Volumes.Clone(new CloneRequest { Sources = sources, Linked = linked }).Run();

@@ -86,7 +86,12 @@ internal sealed class FlattenVolumes(EngineContext context, IReadOnlyList<string
             var open = context.Database.Read(() => clones.Select(context.ResolveVolume).SelectMany(v => context.Catalog.Copies.OfVolume(v.Id).Where(c => c.VolumeId == v.Id)).Select(c => context.Catalog.Operations.Get(c.OperationId)).ToList());
             foreach (var resting in open.Where(o => o.State is OperationState.Paused or OperationState.Failed)) CopyControl.Resume(context, resting);
             if (open.Count > 0) new CopyRunner(context, options).Run(open);
-            return refusing().Run(options);
+            var anew = refusing();
+            // Copying takes its time. What came meanwhile was not there to be agreed to.
+            if (!anew.Plan.Lost.SequenceEqual(removal.Plan.Lost))
+                throw new SnapshotException(ErrorIds.PlanOutdated, ErrorKind.Conflict,
+                    $"'{removal.Plan.Target}' changed while its clones were made independent, so that something else would be lost now. The clones are independent; nothing was removed. Look at the new plan with -WhatIf and run it again.", removal.Plan.Target);
+            return anew.Run(options);
         });
     }
 }
