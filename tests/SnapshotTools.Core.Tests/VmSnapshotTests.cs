@@ -242,6 +242,58 @@ public class VmSnapshotTests
     }
 
     [Fact]
+    public void A_restore_that_is_cancelled_after_its_commit_is_done_and_leaves_the_rest_for_later()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        store.Snapshot("web01", "a");
+        string then = store.Hash("os");
+        store.Write("os", 0, 100_000, 1);
+        store.Snapshot("web01", "fork");
+        store.Write("os", 0, 100_000, 2);
+        store.Snapshot("web01", "b");
+        store.Restore("web01", "fork");
+        store.Remove("web01", "fork");   // its layer is under 'b' and the present, and without the present to be merged
+        using var stop = new CancellationTokenSource();
+        var warnings = new List<string>();
+        void Log(string line)
+        {
+            if (line.Contains("committed", StringComparison.Ordinal)) stop.Cancel();
+        }
+
+        store.Engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "a" }).Run(new RunOptions { Cancellation = stop.Token, Log = Log, Warn = warnings.Add });
+
+        Assert.True(stop.IsCancellationRequested);
+        Assert.Contains("Optimize-SnapshotStore", Assert.Single(warnings), StringComparison.Ordinal);
+        Assert.Equal(then, store.Hash("os"));
+        store.Engine.Optimize().Run();
+        store.AssertClean(layers: 3);
+    }
+
+    [Fact]
+    public void A_volume_is_restored_without_what_the_plan_does_not_name()
+    {
+        using var store = new TestStore();
+        store.NewVolume("data");
+        foreach (string name in new[] { "a", "left", "b" })
+        {
+            store.Write("data", 0, 100_000, 1);
+            store.Engine.VolumeSnapshots.Create("data", name, null, ensure: false).Run();
+        }
+        var catalog = store.Engine.Context.Catalog;
+        catalog.Snapshots.DeleteVolumeSnapshot(catalog.Snapshots.FindVolumeSnapshot(store.Engine.VolumeSnapshots.Get("data", "left").Id)!);
+        int layers = store.Engine.GetStore().LayerCount;
+
+        var restore = store.Engine.VolumeSnapshots.Restore("data", "b", keepBackup: false);
+
+        Assert.Equal(0, restore.Plan.LayersMerged);
+        restore.Run();
+        Assert.Equal(layers, store.Engine.GetStore().LayerCount);
+        store.Engine.Optimize().Run();
+        Assert.Equal(layers - 1, store.Engine.GetStore().LayerCount);
+    }
+
+    [Fact]
     public void A_plan_says_what_is_lost_and_changes_nothing()
     {
         using var store = new TestStore();

@@ -178,7 +178,7 @@ internal sealed class Collecting(EngineContext context)
         DeleteGarbage();
     }
 
-    /// <summary>Collects, as an operation of its own, what an operation that is done has left; a failure is a warning, since nothing is lost by it.</summary>
+    /// <summary>Collects, as an operation of its own, what an operation that is done has left; a failure or Ctrl+C is a warning, since nothing is lost by it.</summary>
     /// <param name="target">What was done.</param>
     /// <param name="volumeIds">The volumes.</param>
     /// <param name="options">How to run.</param>
@@ -204,7 +204,7 @@ internal sealed class Collecting(EngineContext context)
                 throw;
             }
         }
-        catch (Exception error) when (error is IOException or SnapshotException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SnapshotException or OperationCanceledException)
         {
             options.Warn?.Invoke($"'{target}' is done, but layers that nobody needs are left: {error.Message} When the cause is gone, run Optimize-SnapshotStore.");
         }

@@ -42,8 +42,14 @@ public sealed class EngineLiveTests(ITestOutputHelper output) : IDisposable
             Tool.Run("e2fsck", ["-f", "-n", raw]);
         }
 
-        var restored = _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "live", StopVm = true }).Run();
-        Assert.Equal(VmState.Running, restored.State);
+        // Ctrl+C in the moment in which it is done: what ran runs again.
+        using var stop = new CancellationTokenSource();
+        void Look(string line)
+        {
+            if (line.Contains("the stable paths lead", StringComparison.Ordinal)) stop.Cancel();
+        }
+        var restored = _engine.Snapshots.Restore(new RestoreRequest { Vm = "web01", Snapshot = "live", StopVm = true }).Run(new RunOptions { Cancellation = stop.Token, Log = Look });
+        Assert.Equal((true, VmState.Running), (stop.IsCancellationRequested, restored.State));
         using (var shell = await ConnectAsync())
             await shell.RunAsync("mkdir -p /mnt/a; mount -t ext4 /dev/vda /mnt/a; ls /mnt/a/first");
         _engine.Machines.Stop("web01", turnOff: true, TimeSpan.FromSeconds(10)).Run();

@@ -66,7 +66,8 @@ internal sealed class RestoreVmSnapshot(EngineContext context, RestoreRequest re
         else isTidy = Restore(plan, options);
         _collecting.RunAfter(plan.Target, [.. _choice.Parts.Select(p => p.VolumeId)], options, isTidy);
         // A checkpoint waits for its start, as it was asked for; what ran before runs again.
-        if (request.Start || (_choice.Ran && (IsRollback || Catalog.Machines.Get(_choice.Vm.Id).SuspendedMemory is null))) Start(request.Start, options);
+        if (request.Start || (_choice.Ran && (IsRollback || Catalog.Machines.Get(_choice.Vm.Id).SuspendedMemory is null)))
+            Start(request.Start, _choice.Ran ? options with { Cancellation = CancellationToken.None } : options);   // the restore is done: Ctrl+C does not leave a VM off that ran
         return Context.Database.Read(() => Context.ToModel(Catalog.Machines.Get(_choice.Vm.Id)));
     }
 

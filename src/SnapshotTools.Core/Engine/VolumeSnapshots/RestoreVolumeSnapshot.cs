@@ -43,6 +43,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
     protected override VmVolume Execute(OperationPlan plan, RunOptions options)
     {
         var replaced = Catalog.Layers.Get(_volume.HeadId);
+        bool isTidy = true;
         var heads = new NewHeads(Context);
         heads.Add(_volume, Catalog.Layers.Get(_snapshot.LayerId), Context.IdentityOf(_snapshot));
         using (Storage.Reserve([replaced.File]))
@@ -61,7 +62,7 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                         Catalog.Snapshots.InsertVolumeSnapshot(new VolumeSnapshotRow(0, Guid.CreateVersion7(), _volume.Id, _volume.PresentId, null, 0, backup, _startedAt, $"The state before the restore of '{_snapshot.Name}'", replaced.Id));
                     heads.Commit([_snapshot.Id]);
                     if (kept is not null) Catalog.Layers.Freeze(replaced.Id, kept);
-                    else _collecting.DropDeleted(_collecting.PlanAround(_volume.Id, [replaced.Id], [replaced.Id]));
+                    else isTidy = Drop(replaced);
                 });
             }
             catch (Exception error)
@@ -75,8 +76,16 @@ internal sealed class RestoreVolumeSnapshot(EngineContext context, string volume
                 heads.Publish();
             });
         }
-        _collecting.RunAfter(plan.Target, [_volume.Id], options);
+        _collecting.RunAfter(plan.Target, [_volume.Id], options, isTidy);
         return Context.ToModel(Catalog.Volumes.Get(_volume.Id));
+    }
+
+    /// <summary>Drops the head that was replaced, with what only it needed, and says whether that is all: what has to be merged takes longer.</summary>
+    private bool Drop(LayerRow replaced)
+    {
+        var plan = _collecting.PlanAround(_volume.Id, [replaced.Id], [replaced.Id]);
+        _collecting.DropDeleted(plan);
+        return plan.Merges.Count == 0;
     }
 
     /// <summary>A snapshot of another volume, which only an id can mean, is refused by its own rule.</summary>
