@@ -29,6 +29,28 @@ public class OperationWaitTests
     }
 
     [Fact]
+    public void Copies_that_are_cancelled_together_have_all_ended_when_that_is_told()
+    {
+        using var store = new TestStore();
+        store.NewVolume("data");
+        store.Write("data", 0, 900_000, 1);
+        var copies = store.Engine.Volumes.Clone(new CloneRequest { Sources = [new CloneSource("data", null, "c1"), new CloneSource("data", null, "c2")], Pace = new CopyPace(null, 2) }).Run().Copies;
+        using var stop = new CancellationTokenSource();
+        using var both = new Barrier(2);
+        void Log(string line)
+        {
+            if (!line.Contains(": operation ", StringComparison.Ordinal)) return;
+            Assert.True(both.SignalAndWait(TimeSpan.FromSeconds(60)));
+            if (line.Contains("c1", StringComparison.Ordinal)) stop.Cancel();
+            else Thread.Sleep(1000);
+        }
+
+        Assert.ThrowsAny<OperationCanceledException>(() => store.Engine.Operations.Run([.. copies.Select(c => c.Id)], new RunOptions { Cancellation = stop.Token, Log = Log }));
+
+        Assert.All(copies, c => Assert.Equal(OperationState.Paused, store.Engine.Operations.Get(c.Id).State));
+    }
+
+    [Fact]
     public void A_worker_that_is_to_end_leaves_its_copy_to_the_next_one_in_one_step()
     {
         using var store = new TestStore();

@@ -19,7 +19,7 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
             using var free = new SemaphoreSlim(atOnce);
             var tasks = operations.Select(o => Task.Run(() =>
             {
-                free.Wait();
+                free.Wait(options.Cancellation);
                 var mine = context.Fork();
                 try
                 {
@@ -31,6 +31,7 @@ internal sealed class CopyRunner(EngineContext context, RunOptions options)
                     free.Release();
                 }
             })).ToList();
+            Task.WhenAll(tasks).ContinueWith(_ => { }, TaskScheduler.Default).Wait();   // none is at work when the first failure is told of
             RunAll(tasks, t => t.GetAwaiter().GetResult());
         }
         return [.. operations.Select(o => context.Catalog.Operations.Get(o.Id))];
