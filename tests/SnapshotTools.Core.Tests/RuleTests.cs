@@ -44,6 +44,28 @@ public class RuleTests
     }
 
     [Fact]
+    public void A_machine_that_could_never_start_is_not_made()
+    {
+        using var store = new TestStore();
+        store.NewVm("web01", "os");
+        var machine = new NewVmRequest { Name = "web02" };
+        var adapter = new VmNetworkAdapter("");
+        foreach (var request in new[]
+        {
+            machine with { ProcessorCount = 256 }, machine with { MemoryBytes = (1L << 30) + 4096 },
+            machine with { NetworkAdapters = [adapter with { Network = "bridge0" }] }, machine with { NetworkAdapters = [.. Enumerable.Repeat(adapter, 9)] },
+        })
+        {
+            Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Create(request));
+            if (request.NetworkAdapters.Count == 0) continue;
+            Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Set("web01", new VmChanges { NetworkAdapters = request.NetworkAdapters }));
+        }
+        Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Set("web01", new VmChanges { ProcessorCount = 256 }));
+        Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Clone(new VmCloneRequest { Source = "web01", MemoryBytes = (1L << 30) + 1 }));
+        Assert.Equal(255, store.Engine.Machines.Create(machine with { ProcessorCount = 255, MemoryBytes = 3 << 20, NetworkAdapters = [adapter, adapter with { Network = "none" }] }).Run().ProcessorCount);
+    }
+
+    [Fact]
     public void A_checkpoint_has_all_volumes_that_its_memory_belongs_to()
     {
         using var store = new TestStore();

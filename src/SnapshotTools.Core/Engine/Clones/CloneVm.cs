@@ -28,8 +28,8 @@ internal sealed class CloneVm(EngineContext context, VmCloneRequest request, boo
             Names.Validate(name, What);
             RequireFree(name);
         }
-        CreateVm.ValidProcessors(_configuration.ProcessorCount, _source.Name);
-        CreateVm.ValidMemory(_configuration.MemoryBytes, _source.Name);
+        if (request.ProcessorCount is { } processors) CreateVm.ValidProcessors(processors, _source.Name);
+        if (request.MemoryBytes is { } memory) CreateVm.ValidMemory(memory, _source.Name);
         CheckMemory();
         List<PlanStep> steps = _attachments.Count == 0 ? [] : _group.Plan();
         string from = _snapshot is null ? _source.Name : $"{_source.Name}/{_snapshot.Name}";

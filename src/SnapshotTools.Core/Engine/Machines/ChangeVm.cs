@@ -22,7 +22,7 @@ internal sealed class ChangeVm(EngineContext context, string vmName, VmChanges c
         {
             ProcessorCount = changes.ProcessorCount is { } count ? CreateVm.ValidProcessors(count, _vm.Name) : present.ProcessorCount,
             MemoryBytes = changes.MemoryBytes is { } bytes ? CreateVm.ValidMemory(bytes, _vm.Name) : present.MemoryBytes,
-            NetworkAdapters = changes.NetworkAdapters is { } adapters ? [.. adapters.Select(a => a with { MacAddress = NetworkAddress.ValidateOrCreate(a.MacAddress) })] : present.NetworkAdapters,
+            NetworkAdapters = changes.NetworkAdapters is { } adapters ? CreateVm.ValidAdapters(adapters, _vm.Name) : present.NetworkAdapters,
             Description = Text(changes.Description, present.Description),
             Boot = BootRules.Validate(Context, _vm.Name, new VmBoot
             {

@@ -6,6 +6,9 @@ namespace SnapshotTools.Core.Engine.Machines;
 /// <summary>Makes a VM instance of volumes that exist.</summary>
 internal sealed class CreateVm(EngineContext context, NewVmRequest request) : Command<VmInstance>(context)
 {
+    private const int MostProcessors = 255;   // what QEMU's machine has without more that a guest would have to know
+    private const int MostAdapters = 8;
+
     private string _name = null!;
     private List<Attachment> _attachments = null!;
     private VmNetworkAdapter[] _adapters = null!;
@@ -20,7 +23,7 @@ internal sealed class CreateVm(EngineContext context, NewVmRequest request) : Co
         ValidProcessors(request.ProcessorCount, _name);
         ValidMemory(request.MemoryBytes, _name);
         BootRules.Validate(Context, _name, request.Boot);
-        _adapters = [.. request.NetworkAdapters.Select(a => a with { MacAddress = NetworkAddress.ValidateOrCreate(a.MacAddress) })];
+        _adapters = ValidAdapters(request.NetworkAdapters, _name);
         _attachments = Attachment.Resolve(Context, _name, request.Volumes, position: 0, isFirst: true);
         return new OperationPlan
         {
@@ -45,12 +48,23 @@ internal sealed class CreateVm(EngineContext context, NewVmRequest request) : Co
     }
 
     /// <summary>The number of processors, if a VM can have it.</summary>
-    public static int ValidProcessors(int count, string vm) => count is >= 1 and <= 1024 ? count
-        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{count} processors cannot be had. Use 1 to 1024.", vm);
+    public static int ValidProcessors(int count, string vm) => count is >= 1 and <= MostProcessors ? count
+        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{count} processors cannot be had. Use 1 to {MostProcessors}.", vm);
 
     /// <summary>The bytes of memory, if a VM can have them.</summary>
-    public static long ValidMemory(long bytes, string vm) => bytes is >= 1L << 20 and <= 1L << 46 ? bytes
-        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{bytes} bytes of memory cannot be had. Use 1MB to 64TB, such as 2GB.", vm);
+    public static long ValidMemory(long bytes, string vm) => bytes is >= 1L << 20 and <= 1L << 46 && bytes % (1 << 20) == 0 ? bytes
+        : throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{bytes} bytes of memory cannot be had. Use 1MB to 64TB in whole MB, such as 2GB.", vm);
+
+    /// <summary>The adapters, each with an address, if a VM can have them.</summary>
+    public static VmNetworkAdapter[] ValidAdapters(IReadOnlyList<VmNetworkAdapter> adapters, string vm)
+    {
+        if (adapters.Count > MostAdapters)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, $"{adapters.Count} network adapters cannot be had. Use {MostAdapters} at most.", vm);
+        if (adapters.FirstOrDefault(a => a.Network is not ("user" or "none")) is { } other)
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
+                $"There is no network '{Names.Shown(other.Network)}' for VM '{vm}'. Use user or none; an adapter of another kind can be given to QEMU itself with -ExtraArgument.", vm);
+        return [.. adapters.Select(a => a with { MacAddress = NetworkAddress.ValidateOrCreate(a.MacAddress) })];
+    }
 }
 
 /// <summary>A volume's place in a VM, checked.</summary>

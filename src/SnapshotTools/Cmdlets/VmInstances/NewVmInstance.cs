@@ -49,7 +49,7 @@ public sealed class NewVmInstance : CloningCmdlet
     [EmptyCell]
     public DiskBus? Bus { get; set; }
 
-    /// <summary>Number of virtual processors, 1 to 1024.</summary>
+    /// <summary>Number of virtual processors, 1 to 255.</summary>
     [Parameter(ValueFromPipelineByPropertyName = true)]
     [EmptyCell]
     public int? ProcessorCount { get; set; }

@@ -9,7 +9,7 @@ namespace SnapshotTools.Cmdlets;
 [OutputType(typeof(VmInstance), typeof(OperationPlan))]
 public sealed class SetVmInstance : VmChangingCmdlet
 {
-    /// <summary>Number of virtual processors, 1 to 1024.</summary>
+    /// <summary>Number of virtual processors, 1 to 255.</summary>
     [Parameter]
     public int? ProcessorCount { get; set; }
 
