@@ -66,6 +66,21 @@ public class RuleTests
     }
 
     [Fact]
+    public void A_bus_has_so_many_places_and_a_detached_volume_leaves_one()
+    {
+        using var store = new TestStore();
+        string[] volumes = [.. Enumerable.Range(0, 8).Select(i => $"v{i}")];
+        foreach (string volume in volumes) store.NewVolume(volume);
+        NewVmRequest Request(int count) => new() { Name = "web01", Volumes = [.. volumes[..count].Select(v => new AttachRequest(v) { Bus = DiskBus.Sata })] };
+        Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Create(Request(7)));
+        store.Engine.Machines.Create(Request(6)).Run();
+        Fails(ErrorIds.InvalidArgument, () => store.Engine.Machines.Attach("web01", new AttachRequest("v6") { Bus = DiskBus.Sata }));
+        store.Engine.Machines.Attach("web01", new AttachRequest("v6") { Bus = DiskBus.Scsi }).Run();
+        store.Engine.Machines.Detach("web01", "v2").Run();
+        Assert.Equal(["v0", "v1", "v7", "v3", "v4", "v5", "v6"], store.Engine.Machines.Attach("web01", new AttachRequest("v7") { Bus = DiskBus.Sata }).Run().Volumes.Select(v => v.Volume));
+    }
+
+    [Fact]
     public void A_checkpoint_has_all_volumes_that_its_memory_belongs_to()
     {
         using var store = new TestStore();

@@ -17,7 +17,7 @@ internal sealed class AttachVolume(EngineContext context, string vmName, AttachR
         VmRules.RequireNoError(_vm);
         Context.RequireOff(_vm, "attaching a volume");
         var present = Catalog.Machines.Attachments(_vm.Id);
-        _attachment = Attachment.Resolve(Context, _vm.Name, [request], present.Count == 0 ? 0 : present.Max(a => a.Position) + 1, isFirst: present.Count == 0)[0];
+        _attachment = Attachment.Resolve(Context, _vm.Name, [request], Attachment.NextPosition(present, request.Bus), isFirst: present.Count == 0)[0];
         return new OperationPlan
         {
             Kind = OperationKind.CreateVolume,

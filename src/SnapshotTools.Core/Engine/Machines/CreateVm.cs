@@ -86,10 +86,28 @@ internal sealed record Attachment(VolumeRow Volume, int Position, DiskBus Bus, b
                 throw new SnapshotException(ErrorIds.VolumeAttached, ErrorKind.Conflict,
                     $"Volume '{volume.Name}' is attached to VM '{owner}'. Detach it first: Dismount-VmVolume {owner} {volume.Name}; or share it, with -Shared on every VM that has it.", volume.Name);
             }
+            if (position >= Places(request.Bus))
+                throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput,
+                    $"Volume '{volume.Name}' would be the {position + 1}th of VM '{vm}', and only the first {Places(request.Bus)} can be on the {request.Bus} bus. Use another one: -Bus Scsi", volume.Name);
             result.Add(new Attachment(volume, position++, request.Bus, request.Boot ?? (isFirst && result.Count == 0), request.Shared));
         }
         return result;
     }
+
+    /// <summary>The place of one more volume: behind the others, or where the bus has no more places, one that a detached volume left.</summary>
+    public static int NextPosition(IReadOnlyList<AttachmentRow> present, DiskBus bus)
+    {
+        int next = present.Count == 0 ? 0 : present.Max(a => a.Position) + 1;
+        return next < Places(bus) ? next : Enumerable.Range(0, next).Except(present.Select(a => a.Position)).FirstOrDefault(next);
+    }
+
+    /// <summary>How many places a bus has. A volume's place on it is its position among all volumes.</summary>
+    private static int Places(DiskBus bus) => bus switch
+    {
+        DiskBus.Virtio => 120,
+        DiskBus.Scsi => 256,
+        _ => 6,
+    };
 }
 
 /// <summary>Addresses of network adapters.</summary>
