@@ -11,6 +11,7 @@ internal sealed class BlockEdges
 
     private readonly Dictionary<string, Dictionary<string, string>> _children = [];
     private readonly HashSet<string> _used = [];
+    private readonly HashSet<string> _written = [];
     private readonly List<BlockDevice> _devices = [];
 
     private BlockEdges(JsonElement graph)
@@ -28,6 +29,7 @@ internal sealed class BlockEdges
             if (parent.Type != "block-driver") continue;
             if (!_children.TryGetValue(parent.Name, out var roles)) _children[parent.Name] = roles = [];
             roles[edge.TextOf("name") ?? ""] = child.Name;
+            if (edge.TextOf("name") == "file" && (edge.MemberOf("perm") ?? default).ItemsOf().Any(p => p.ValueEquals("write"))) _written.Add(parent.Name);
         }
     }
 
@@ -46,4 +48,7 @@ internal sealed class BlockEdges
 
     /// <summary>Whether a device, a job or another node uses a node.</summary>
     public bool IsUsed(string node) => _used.Contains(node);
+
+    /// <summary>Whether a node is open for writing.</summary>
+    public bool IsWritten(string node) => _written.Contains(node);
 }

@@ -54,6 +54,9 @@ public sealed class BlockGraph
     /// <summary>Whether a device, a job or another node uses a node.</summary>
     public bool IsUsed(string node) => _edges.IsUsed(node);
 
+    /// <summary>Whether a node is open for writing.</summary>
+    public bool IsWritten(string node) => _edges.IsWritten(node);
+
     /// <summary>The node in a role below another, such as <c>file</c> or <c>backing</c>; null when there is none.</summary>
     public string? Below(string node, string role) => _edges.ChildrenOf(node).GetValueOrDefault(role);
 
@@ -92,7 +95,7 @@ public sealed class BlockGraph
         return null;
     }
 
-    private BlockNode? DataBelow(BlockNode node) => Find(Below(node.Name, "file") ?? Below(node.Name, "backing"));
+    private BlockNode? DataBelow(BlockNode node) => Find(Below(node.Name, "file") ?? Below(node.Name, "image") ?? Below(node.Name, "backing"));
 
     private BlockNode? Find(string? name) => name is null ? null : _nodes.GetValueOrDefault(name);
 

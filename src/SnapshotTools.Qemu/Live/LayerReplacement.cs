@@ -43,9 +43,7 @@ internal static class LayerReplacement
             (definition["node-name"], definition["file"]) = (node, fileNode);
             await machine.Monitor.ExecuteAsync("blockdev-add", definition, CancellationToken.None).ConfigureAwait(false);
             bool isReadOnly = await BlockNode.IsReadOnlyAsync(machine, above.Node).ConfigureAwait(false);
-            var reopened = BlockDefinition.OfFormat(new ChainFile(above.Path, LayerFormat.Qcow2), node, isReadOnly);
-            (reopened["node-name"], reopened["file"]) = (above.Node, above.FileNode);
-            await machine.Monitor.ExecuteAsync("blockdev-reopen", new JsonObject { ["options"] = new JsonArray(reopened) }, CancellationToken.None).ConfigureAwait(false);
+            await ReopenAsync(machine, above, node, isReadOnly).ConfigureAwait(false);
         }
         catch
         {
@@ -59,5 +57,13 @@ internal static class LayerReplacement
             await DiskSwitch.TryCloseAsync(machine, layer.Node).ConfigureAwait(false);
             await DiskSwitch.TryCloseAsync(machine, layer.FileNode).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Opens a layer of ours anew, over a backing node. QEMU writes out first what it holds of the layer.</summary>
+    internal static Task ReopenAsync(QemuMachine machine, RunningLayer layer, string? backing, bool readOnly)
+    {
+        var reopened = BlockDefinition.OfFormat(new ChainFile(layer.Path, LayerFormat.Qcow2), backing, readOnly);
+        (reopened["node-name"], reopened["file"]) = (layer.Node, layer.FileNode);
+        return machine.Monitor.ExecuteAsync("blockdev-reopen", new JsonObject { ["options"] = new JsonArray(reopened) }, CancellationToken.None);
     }
 }
