@@ -211,8 +211,9 @@ public sealed class QmpClient : IAsyncDisposable
             }
             End($"QEMU at '{Endpoint}' closed the connection.", null);
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or QmpProtocolException)
+        catch (Exception e)
         {
+            // Whatever it was: nobody reads any more, and who waits for an answer is not to wait for ever.
             End(e is ObjectDisposedException ? "The connection was closed by this side." : $"The connection to QEMU at '{Endpoint}' ended: {e.Message}", e);
         }
     }

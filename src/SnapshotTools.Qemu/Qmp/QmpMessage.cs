@@ -51,13 +51,16 @@ public sealed record QmpGreeting(Version Version, string Package, IReadOnlyList<
     {
         if (greeting.MemberOf("version") is not { } version || version.MemberOf("qemu") is not { } qemu)
             throw new QmpProtocolException("a greeting without a version");
-        var number = new Version(
-            (int)(qemu.NumberOf("major") ?? 0), (int)(qemu.NumberOf("minor") ?? 0), (int)(qemu.NumberOf("micro") ?? 0));
+        var number = new Version(PartOf(qemu, "major"), PartOf(qemu, "minor"), PartOf(qemu, "micro"));
         string[] capabilities = greeting.MemberOf("capabilities") is { } list
             ? [.. list.ItemsOf().Where(c => c.ValueKind == JsonValueKind.String).Select(c => c.GetString()!)]
             : [];
         return new QmpGreeting(number, version.TextOf("package") ?? "", capabilities);
     }
+
+    private static int PartOf(JsonElement version, string name) => (version.NumberOf(name) ?? 0) is >= 0 and <= int.MaxValue and var number
+        ? (int)number
+        : throw new QmpProtocolException("a greeting with a version that is none");
 }
 
 /// <summary>A command succeeded.</summary>

@@ -71,6 +71,7 @@ public sealed class GuestAgentClientTests : IDisposable
     [InlineData("{\"return\": \"many\"}\n")]
     [InlineData("{\"return\": 1e300}\n")]
     [InlineData("{\"event\": \"STOP\"}\n")]
+    [InlineData("{\"QMP\": {\"version\": {\"qemu\": {\"major\": -1}}}}\n")]
     [InlineData("{\"return\": ]\n")]
     [InlineData("hello\n")]
     public async Task A_guest_that_lies_is_not_believed(string answer)

@@ -78,6 +78,8 @@ public class QmpParserTests
     [InlineData("{\"neither\": 1}")]
     [InlineData("{\"QMP\": {}}")]
     [InlineData("{\"QMP\": 7}")]
+    [InlineData("{\"QMP\": {\"version\": {\"qemu\": {\"major\": -1}}}}")]
+    [InlineData("{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 4294967295}}}}")]
     [InlineData("\u00ff")]
     public void What_is_not_qmp_is_refused(string text)
     {
