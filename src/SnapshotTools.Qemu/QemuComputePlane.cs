@@ -143,6 +143,10 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
         {
             return await _launcher.StartAsync(spec, cancellation).ConfigureAwait(false);
         }
+        catch (ArgumentException error)
+        {
+            throw new SnapshotException(ErrorIds.InvalidArgument, ErrorKind.InvalidInput, error.Message, spec.Name, cause: error);
+        }
         catch (QemuStartException error) when (spec.Accelerator == Accelerator.Automatic && QemuProgram.CanUseKvm() && error.LastWords.Contains("kvm", StringComparison.OrdinalIgnoreCase))
         {
             warn?.Invoke($"VM '{spec.Name}' runs without hardware acceleration, which is slow: KVM failed on this computer ({error.LastWords.Split('\n')[0]}).");
@@ -153,8 +157,7 @@ public sealed class QemuComputePlane(IFileSystem files, string? program = null, 
     /// <inheritdoc/>
     public void Kill(Guid vmId)
     {
-        if (!QemuCalls.Run(() => _launcher.KillAsync(vmId)))
-            throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, "Its QEMU was killed and has not ended: the system waits for a disk on its behalf. See to the storage that its volumes lie on.");
+        if (!QemuCalls.Run(() => _launcher.KillAsync(vmId))) throw QemuMachine.NotEnded();
         _launcher.FolderOf(vmId).ForgetWords();
     }
 

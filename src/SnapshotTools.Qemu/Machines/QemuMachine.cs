@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using SnapshotTools.Core;
 using SnapshotTools.Qemu.GuestAgent;
 using SnapshotTools.Qemu.Launch;
 using SnapshotTools.Qemu.Qmp;
@@ -119,6 +120,7 @@ public sealed class QemuMachine : IAsyncDisposable
     /// <summary>Pulls the plug: QEMU ends; if it does not, its process is killed.</summary>
     /// <param name="patience">How long QEMU may take to write out what it holds and to end, 10 s by default.</param>
     /// <param name="cancellation">Gives up waiting.</param>
+    /// <exception cref="SnapshotException"><see cref="ErrorIds.ComputeFailed"/>: it was killed, and is still there.</exception>
     public async Task TurnOffAsync(TimeSpan? patience = null, CancellationToken cancellation = default)
     {
         var limit = patience ?? TimeSpan.FromSeconds(10);
@@ -131,8 +133,12 @@ public sealed class QemuMachine : IAsyncDisposable
         }
         if (Process is null || await Process.WaitForExitAsync(limit, cancellation).ConfigureAwait(false)) return;
         Process.Kill();
-        await Process.WaitForExitAsync(TimeSpan.FromSeconds(10), cancellation).ConfigureAwait(false);
+        if (!await Process.WaitForExitAsync(TimeSpan.FromSeconds(10), cancellation).ConfigureAwait(false)) throw NotEnded();
     }
+
+    /// <summary>A process that was killed and is still there.</summary>
+    internal static SnapshotException NotEnded() => new(ErrorIds.ComputeFailed, ErrorKind.Failed,
+        "Its QEMU was killed and has not ended: the system waits for a disk on its behalf. See to the storage that its volumes lie on.");
 
     /// <summary>The machine type with its version, such as <c>pc-q35-7.2</c>: what a saved memory needs to be loaded again.</summary>
     public async Task<string> QueryMachineTypeAsync(CancellationToken cancellation = default)
