@@ -4,12 +4,15 @@ using SnapshotTools.Qemu.Blocks;
 using SnapshotTools.Qemu.GuestAgent;
 using SnapshotTools.Qemu.Live;
 using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu;
 
 /// <summary>A running QEMU as the engine sees it. A volume is found by the serial number that its disk was given.</summary>
 internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : IRunningMachine
 {
+    private static readonly TimeSpan ThawPatience = TimeSpan.FromSeconds(5);
+
     public VmState State => QemuCalls.Run(() => machine.QueryStateAsync()).ToVmState();
 
     public IReadOnlyList<string> Heads => QemuCalls.Run(async () =>
@@ -42,19 +45,29 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
         try
         {
             var agent = await machine.ConnectAgentAsync(TimeSpan.FromSeconds(5), cancellation).ConfigureAwait(false);
-            var frozen = new FrozenGuest(agent, await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, machine.AgentEndpoint, setGoing: false, cancellation).ConfigureAwait(false));
+            FrozenGuest frozen;
+            try
+            {
+                frozen = new FrozenGuest(agent, await GuestGuard.StartAsync(machine.Monitor.Endpoint, machine.Process, machine.AgentEndpoint, setGoing: false, cancellation).ConfigureAwait(false));
+            }
+            catch
+            {
+                await agent.DisposeAsync().ConfigureAwait(false);
+                throw;
+            }
             try
             {
                 await agent.FreezeAsync(limit, cancellation).ConfigureAwait(false);
                 return frozen;
             }
-            catch
+            catch (Exception error)
             {
-                frozen.Dispose();
-                throw;
+                // An agent that is still at it answers nobody before it is done.
+                if (await frozen.TryThawAsync(ThawPatience).ConfigureAwait(false) is null || error is OperationCanceledException) throw;
+                throw new GuestAgentException($"{error.Message} They may be frozen all the same; they are thawed as soon as the agent answers.", error);
             }
         }
-        catch (Exception error) when (error is GuestAgentException or GuestGuardException or Qmp.QmpDisconnectedException)
+        catch (Exception error) when (error is GuestAgentException or GuestGuardException or QmpException or QmpDisconnectedException)
         {
             throw new SnapshotException(ErrorIds.ConsistencyNotAvailable, ErrorKind.Unsupported, $"The guest's file systems could not be frozen: {error.Message}",
                 recommendedAction: "See to the agent in the guest, or let the snapshot be taken without it: -ConsistencyPolicy Preferred", cause: error);
@@ -91,14 +104,30 @@ internal sealed class RunningMachine(QemuMachine machine, IFileSystem files) : I
     {
         public void Dispose()
         {
+            if (QemuCalls.Run(() => TryThawAsync(null)) is { } error)
+                throw new SnapshotException(ErrorIds.ComputeFailed, ErrorKind.Failed, $"The guest's file systems could not be thawed: {error.Message} They are thawed as soon as the agent answers.", cause: error);
+        }
+
+        /// <summary>Thaws; where that fails it is the guard's to do from now on.</summary>
+        /// <returns>What failed.</returns>
+        public async Task<Exception?> TryThawAsync(TimeSpan? limit)
+        {
+            bool isThawed = false;
             try
             {
-                QemuCalls.Run(() => agent.ThawAsync());
-                guard.Dispose();    // not before: a thaw that fails is the guard's to repeat once this session ends
+                await agent.ThawAsync(limit).ConfigureAwait(false);
+                isThawed = true;
+                return null;
+            }
+            catch (Exception error) when (error is GuestAgentException or QmpException)
+            {
+                return error;
             }
             finally
             {
-                QemuCalls.Run(() => agent.DisposeAsync().AsTask());
+                await agent.DisposeAsync().ConfigureAwait(false);   // before the guard comes: the channel serves one at a time
+                if (isThawed) guard.Dispose();
+                else guard.TakeOver();
             }
         }
     }

@@ -12,14 +12,18 @@ namespace SnapshotTools.Qemu.Live;
 /// <summary>
 /// A process beside the session that watches it while a guest is frozen, or while its memory is saved: should the session die
 /// half-way, however it is killed, the guest is thawed and set going within seconds. There is no program of its own for it: it
-/// is this library, run by what runs the session, <c>dotnet</c> or <c>pwsh</c>. A session that ends well ends its guard.
+/// is this library, run by what runs the session, <c>dotnet</c> or <c>pwsh</c>. A session that ends well ends its guard; one that could not
+/// help its guest lets it <see cref="TakeOver"/>.
 /// </summary>
 public sealed partial class GuestGuard : IDisposable
 {
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan ThawLimit = TimeSpan.FromMinutes(30);     // an agent that is still freezing answers nobody before it has done so
     private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(5);
+
+    private const int UserSignal = 10;  // SIGUSR1 on Linux, signal(7)
 
     private readonly Process _process;
 
@@ -48,9 +52,9 @@ public sealed partial class GuestGuard : IDisposable
     public static async Task<GuestGuard> StartAsync(QmpEndpoint monitor, ProcessIdentity? qemu, QmpEndpoint? agent, bool setGoing, CancellationToken cancellation = default)
     {
         var me = ProcessIdentity.Of(Environment.ProcessId)!;
-        using var folder = new PrivateFolder();
+        using var folder = PrivateFolder.Create();
         string duty = Convert.ToBase64String(JsonSerializer.SerializeToUtf8Bytes(new Duty(me, qemu, monitor.ToString(), agent?.ToString(), setGoing)));
-        var start = Command(duty, folder.Path);
+        var start = Command(duty, folder);
         start.RedirectStandardOutput = start.RedirectStandardInput = start.RedirectStandardError = true;
         Process process;
         try
@@ -82,6 +86,16 @@ public sealed partial class GuestGuard : IDisposable
     /// <summary>Ends the guard: its duty is over.</summary>
     public void Dispose() => Kill(_process);
 
+    /// <summary>
+    /// Lets the guard act now, as if the session had died, and leaves it to it: it waits for what the session still holds. Where it cannot be told (anywhere
+    /// but on Linux) it acts when the session ends.
+    /// </summary>
+    public void TakeOver()
+    {
+        if (OperatingSystem.IsLinux() && !_process.HasExited) _ = Signal(_process.Id, UserSignal);
+        _process.Dispose();
+    }
+
     /// <summary>What the guard's own process does.</summary>
     /// <param name="args">The duty, as <see cref="StartAsync"/> gave it.</param>
     /// <returns>0 when there was nothing to do or the guest goes on; 1 when it could not be helped.</returns>
@@ -94,9 +108,15 @@ public sealed partial class GuestGuard : IDisposable
         if (!OperatingSystem.IsWindows()) _ = SetSid();   // fails only where it leads a session already
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, s => s.Cancel = true);
         using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, s => s.Cancel = true);
+        bool isCalled = false;
+        using var call = OperatingSystem.IsLinux() ? PosixSignalRegistration.Create((PosixSignal)UserSignal, s =>
+        {
+            s.Cancel = true;
+            Volatile.Write(ref isCalled, true);
+        }) : null;
         Console.WriteLine(ReadyLine);
         Console.Out.Flush();
-        while (duty.Session.IsAlive)
+        while (duty.Session.IsAlive && !Volatile.Read(ref isCalled))
         {
             if (duty.Qemu is { IsAlive: false }) return 0;
             Thread.Sleep(LookInterval);
@@ -114,7 +134,7 @@ public sealed partial class GuestGuard : IDisposable
 
     private static async Task<bool> ThawAsync(QmpEndpoint endpoint, ProcessIdentity? qemu)
     {
-        for (long begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < RescueLimit; await Task.Delay(LookInterval).ConfigureAwait(false))
+        for (long begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < ThawLimit; await Task.Delay(LookInterval).ConfigureAwait(false))
         {
             try
             {
@@ -128,13 +148,14 @@ public sealed partial class GuestGuard : IDisposable
             catch (Exception e) when (e is GuestAgentException or QmpDisconnectedException or QmpException)
             {
                 if (qemu is { IsAlive: false }) return true;
+                if (e is QmpDisconnectedException && Stopwatch.GetElapsedTime(begun) > RescueLimit) return false;   // there is no such machine any more
             }
         }
         return false;
     }
 
     /// <summary>How this library is run once more by what runs this process.</summary>
-    private static ProcessStartInfo Command(string duty, string folder)
+    private static ProcessStartInfo Command(string duty, PrivateFolder folder)
     {
         string library = typeof(GuestGuard).Assembly.Location;
         if (library.Length == 0) throw new GuestGuardException("the library is not a file");
@@ -157,19 +178,51 @@ public sealed partial class GuestGuard : IDisposable
         .Select(f => Path.Combine(f, OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet")).FirstOrDefault(File.Exists);
 
     /// <summary>A library has no runtime configuration beside it; one is made that names the runtime of this process.</summary>
-    private static string RuntimeConfig(string folder)
-    {
-        string path = Path.Combine(folder, "guard.runtimeconfig.json");
-        File.WriteAllText(path, JsonSerializer.Serialize(new { runtimeOptions = new { framework = new { name = "Microsoft.NETCore.App", version = Environment.Version.ToString() } } }));
-        return path;
-    }
+    private static string RuntimeConfig(PrivateFolder folder) => folder.Write("guard.runtimeconfig.json",
+        JsonSerializer.Serialize(new { runtimeOptions = new { framework = new { name = "Microsoft.NETCore.App", version = Environment.Version.ToString() } } }));
 
     /// <summary>A folder for its owner only, which is read while the guard starts.</summary>
-    private sealed class PrivateFolder : IDisposable
+    private sealed class PrivateFolder(string path) : IDisposable
     {
-        public string Path { get; } = Directory.CreateTempSubdirectory("snapshottools-guard-").FullName;
+        public static PrivateFolder Create()
+        {
+            try
+            {
+                return new PrivateFolder(Directory.CreateTempSubdirectory("snapshottools-guard-").FullName);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw NoRoom(e);
+            }
+        }
 
-        public void Dispose() => Directory.Delete(Path, recursive: true);
+        public string Write(string name, string text)
+        {
+            try
+            {
+                string file = Path.Combine(path, name);
+                File.WriteAllText(file, text);
+                return file;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw NoRoom(e);
+            }
+        }
+
+        public void Dispose()
+        {
+            try
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It lies in the folder for temporary files.
+            }
+        }
+
+        private static GuestGuardException NoRoom(Exception e) => new($"no file for it can be made: {e.Message.TrimEnd('.')}", e);
     }
 
     private static void Kill(Process process)
@@ -188,6 +241,9 @@ public sealed partial class GuestGuard : IDisposable
 
     [LibraryImport("libc", EntryPoint = "setsid")]
     private static partial int SetSid();
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Signal(int process, int signal);
 
     private sealed record Duty(ProcessIdentity Session, ProcessIdentity? Qemu, string Monitor, string? Agent, bool SetGoing);
 }
