@@ -3,6 +3,7 @@ using SnapshotTools.Core;
 using SnapshotTools.IO;
 using SnapshotTools.Qemu.Live;
 using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Memory;
 
 namespace SnapshotTools.Qemu;
 
@@ -15,9 +16,10 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
         cancellation.ThrowIfCancellationRequested();
         if (memoryFile is null) return new LiveSwitchResult(await disks.CommitAsync().ConfigureAwait(false), null, null);
         var target = files.Create(memoryFile);
-        var (guard, unguarded) = await StartGuardAsync(cancellation).ConfigureAwait(false);
+        GuestGuard? guard = null;
         try
         {
+            (guard, string? unguarded) = await StartGuardAsync(cancellation).ConfigureAwait(false);
             // QEMU leaves a guest standing whose background snapshot nobody reads any more; without a guard there is none.
             var checkpoint = await Checkpoint.TakeAsync(machine, disks, target, maxPause, unguarded is null ? null : MemoryMethod.Precopy, cancellation: cancellation).ConfigureAwait(false);
             string why = string.Join("; ", new[] { unguarded, checkpoint.Reason }.OfType<string>());
@@ -29,10 +31,11 @@ internal sealed class LiveSwitch(QemuMachine machine, DiskSwitch disks, IFileSys
             };
             return new LiveSwitchResult(checkpoint.Pause, CompleteAsync(checkpoint, target, guard), method);
         }
-        catch
+        catch (Exception error)
         {
             target.Dispose();
-            guard?.Dispose();
+            if (error is GuestStandsException) guard?.TakeOver();
+            else guard?.Dispose();
             throw;
         }
     });

@@ -2,6 +2,7 @@ using SnapshotTools.Core;
 using SnapshotTools.IO;
 using SnapshotTools.Qemu.Live;
 using SnapshotTools.Qemu.Machines;
+using SnapshotTools.Qemu.Memory;
 using SnapshotTools.Qemu.Qmp;
 
 namespace SnapshotTools.Qemu;
@@ -9,8 +10,6 @@ namespace SnapshotTools.Qemu;
 /// <summary>A QEMU whose memory was saved, and whose guest stands since then.</summary>
 internal sealed class StandingMachine : IStandingMachine
 {
-    private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(20);
-
     private const string Mark = "snapshottools-ran";
 
     private readonly QemuMachine _machine;
@@ -39,18 +38,18 @@ internal sealed class StandingMachine : IStandingMachine
                 {
                     standing.MemoryBytes = (await saved.Completion.ConfigureAwait(false)).FileBytes;
                 }
-                catch
+                catch (Exception error)
                 {
-                    await standing.SetGoingAsync().ConfigureAwait(false);
+                    await standing.SetGoingAsync(error).ConfigureAwait(false);
                     throw;
                 }
             }
             LiveSteps.Reached("the machine stands, and its memory is saved");
             return standing;
         }
-        catch
+        catch (Exception error)
         {
-            standing._guard?.Dispose();
+            standing.EndGuard(isGoing: error is not GuestStandsException);
             throw;
         }
     }
@@ -58,7 +57,7 @@ internal sealed class StandingMachine : IStandingMachine
     public void Keep()
     {
         QemuCalls.Run(() => MarkAsync(_machine, _wasRunning));
-        EndGuard();
+        EndGuard(isGoing: true);    // or is not to
         LiveSteps.Reached("the machine stands, and nobody sets it going");
     }
 
@@ -71,8 +70,16 @@ internal sealed class StandingMachine : IStandingMachine
 
     public void Dispose()
     {
-        if (!_isEnding) QemuCalls.Run(SetGoingAsync);
-        EndGuard();
+        bool isGoing = false;
+        try
+        {
+            if (!_isEnding) QemuCalls.Run(() => SetGoingAsync(null));
+            isGoing = true;
+        }
+        finally
+        {
+            EndGuard(isGoing);
+        }
     }
 
     /// <summary>Lets the guest of a machine go on that <see cref="Keep"/> left standing and that ran before.</summary>
@@ -102,23 +109,31 @@ internal sealed class StandingMachine : IStandingMachine
     private static async Task<bool> IsMarkedAsync(QemuMachine machine) =>
         (await machine.Monitor.ExecuteAsync("qom-list", new() { ["path"] = "/objects" }, CancellationToken.None).ConfigureAwait(false)).ItemsOf().Any(o => o.TextOf("name") == Mark);
 
-    private void EndGuard()
+    private void EndGuard(bool isGoing)
     {
-        _guard?.Dispose();
+        if (isGoing) _guard?.Dispose();
+        else _guard?.TakeOver();
         _guard = null;
     }
 
-    private async Task SetGoingAsync()
+    /// <summary>Lets the guest go on, or stand as it did.</summary>
+    /// <param name="failure">What failed before.</param>
+    /// <exception cref="GuestStandsException">It does not go on.</exception>
+    private async Task SetGoingAsync(Exception? failure)
     {
         try
         {
             // The images were handed over, to nobody; going on takes them back, also for a guest that stood before.
-            await _machine.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            await StandingGuest.ContinueAsync(_machine.Monitor, CheckpointWork.RescueLimit).ConfigureAwait(false);
             if (!_wasRunning) await _machine.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
         }
         catch (Exception e) when (e is QmpException or QmpDisconnectedException)
         {
-            if (_wasRunning) await StandingGuest.SetGoingAsync(_machine.Monitor.Endpoint, _machine.Process, RescueLimit).ConfigureAwait(false);
+            if (!_wasRunning) return;
+            // Only a connection that has ended leaves the monitor to another.
+            if (e is QmpDisconnectedException && await StandingGuest.SetGoingAsync(_machine.Monitor.Endpoint, _machine.Process, CheckpointWork.RescueLimit).ConfigureAwait(false)) return;
+            if (_machine.Process is { IsAlive: false }) return;
+            throw new GuestStandsException(e, failure);
         }
     }
 }

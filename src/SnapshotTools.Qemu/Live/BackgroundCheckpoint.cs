@@ -55,10 +55,11 @@ internal sealed class BackgroundCheckpoint(CheckpointWork work, SavingPipe pipe,
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {
-            if (migrating) await AbandonAsync().ConfigureAwait(false);
-            await work.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
-            await work.Disks.UndoAsync().ConfigureAwait(false);
-            if (work.WasRunning) await work.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            await work.TakeBackAsync(e, async () =>
+            {
+                if (migrating) await AbandonAsync().ConfigureAwait(false);
+                await work.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
+            }).ConfigureAwait(false);
             throw;
         }
         if (!work.WasRunning) await work.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);

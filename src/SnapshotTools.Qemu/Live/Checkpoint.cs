@@ -11,8 +11,6 @@ namespace SnapshotTools.Qemu.Live;
 /// </summary>
 public sealed class Checkpoint
 {
-    private static readonly TimeSpan RescueLimit = TimeSpan.FromSeconds(20);
-
     private readonly CheckpointWork _work;
     private readonly IBlockFile _target;
 
@@ -31,6 +29,7 @@ public sealed class Checkpoint
     /// <exception cref="PauseTooLongException">As <paramref name="maxPause"/> says.</exception>
     /// <exception cref="QmpException">QEMU refused. The guest runs on, the disks are not switched.</exception>
     /// <exception cref="MigrationException">QEMU failed. The guest runs on, the disks are not switched.</exception>
+    /// <exception cref="GuestStandsException">QEMU failed, and does not let the guest go on.</exception>
     public static async Task<CheckpointResult> TakeAsync(
         QemuMachine machine, DiskSwitch disks, IBlockFile target, TimeSpan? maxPause = null, MemoryMethod? method = null, bool isLast = false, CancellationToken cancellation = default)
     {
@@ -74,12 +73,14 @@ public sealed class Checkpoint
         }
         catch (Exception e)
         {
-            if (e is QmpTimeoutException && _work.WasRunning) await StandingGuest.SetGoingAsync(_work.Monitor.Endpoint, _work.Machine.Process, RescueLimit).ConfigureAwait(false);
+            bool isLost = e is QmpTimeoutException && _work.WasRunning
+                && !await StandingGuest.SetGoingAsync(_work.Monitor.Endpoint, _work.Machine.Process, CheckpointWork.RescueLimit).ConfigureAwait(false);
             pipe.Release();
             await Migration.ForgetPipeAsync().ConfigureAwait(false);
             ended.TrySetException(e);
             await Migration.DrainAsync(saving).ConfigureAwait(false);
             await EndAsync(pipe).ConfigureAwait(false);
+            if (isLost && _work.Machine.Process is not { IsAlive: false }) throw new GuestStandsException(e);
             throw;
         }
     }

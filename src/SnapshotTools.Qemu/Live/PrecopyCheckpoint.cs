@@ -28,14 +28,12 @@ internal sealed class PrecopyCheckpoint(CheckpointWork work, string address)
         }
         catch (Exception e) when (e is not QmpDisconnectedException)
         {
-            await work.Migration.CancelAsync().ConfigureAwait(false);
-            await work.Disks.UndoAsync().ConfigureAwait(false);
-            if (work.WasRunning) await work.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+            await work.TakeBackAsync(e, work.Migration.CancelAsync).ConfigureAwait(false);
             throw;
         }
         if (work.IsLast) return method;
         // The images were handed over, to nobody; going on takes them back.
-        await work.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+        await work.ContinueAsync().ConfigureAwait(false);
         if (!work.WasRunning) await work.Monitor.ExecuteAsync("stop", cancellation: CancellationToken.None).ConfigureAwait(false);
         return method;
     }
@@ -55,7 +53,13 @@ internal sealed class PrecopyCheckpoint(CheckpointWork work, string address)
             {
             }
             var status = await work.Migration.QueryAsync(cancellation).ConfigureAwait(false);
-            if (status.Status == "pre-switchover") return method;
+            if (status.Status == "pre-switchover")
+            {
+                // That the guest stands was told before that, and may still wait behind other events.
+                while (work.Events.TakeNext() is { } told)
+                    if (told.Name == "STOP" && method == MemoryMethod.Precopy) work.Pause.Begin(told.ReceivedAt);
+                return method;
+            }
             if (status.IsOver) throw new MigrationException($"QEMU could not save the memory: {status.Error ?? status.Status}.");
             if (method == MemoryMethod.Stopped) work.Pause.Check();
             if (method != MemoryMethod.Precopy || status.Rounds <= Rounds) continue;

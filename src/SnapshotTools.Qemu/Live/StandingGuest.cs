@@ -44,6 +44,25 @@ public static class StandingGuest
         return false;
     }
 
+    /// <summary>Lets the processors run, over a connection that is held. QEMU refuses while another program has an image that it takes back, which may be for a moment.</summary>
+    /// <param name="monitor">The connection.</param>
+    /// <param name="limit">How long to try.</param>
+    /// <exception cref="QmpException">It refused until then.</exception>
+    internal static async Task ContinueAsync(QmpClient monitor, TimeSpan limit)
+    {
+        for (long begun = Stopwatch.GetTimestamp(); ; await Task.Delay(100).ConfigureAwait(false))
+        {
+            try
+            {
+                await monitor.ExecuteAsync("cont", cancellation: CancellationToken.None).ConfigureAwait(false);
+                return;
+            }
+            catch (QmpException) when (Stopwatch.GetElapsedTime(begun) < limit)
+            {
+            }
+        }
+    }
+
     private static async Task<bool> TryAsync(QmpClient client)
     {
         await client.ExecuteAsync("migrate_cancel").ConfigureAwait(false);

@@ -10,7 +10,13 @@ using SnapshotTools.Qemu.Qmp;
 namespace SnapshotTools.Qemu.Memory;
 
 /// <summary>QEMU could not save or load a machine's memory.</summary>
-public sealed class MigrationException(string message, Exception? cause = null) : IOException(message, cause);
+public class MigrationException(string message, Exception? cause = null) : IOException(message, cause);
+
+/// <summary>A guest that was stopped for its memory to be saved could not be set going again.</summary>
+/// <param name="why">Why it does not go.</param>
+/// <param name="failure">What failed before that; null when nothing did.</param>
+public sealed class GuestStandsException(Exception why, Exception? failure = null) : MigrationException(
+    $"{(failure is null ? "" : failure.Message + " ")}The guest stands, and could not be set going again: {(why as QmpException)?.Description ?? why.Message} - let it go on with Resume-VmInstance.", failure ?? why);
 
 /// <summary>QEMU's migration, as saving to and loading from a pipe uses it.</summary>
 internal sealed class Migration(QemuMachine machine)
