@@ -11,14 +11,23 @@ internal sealed class Standstill(QemuMachine machine, GuestGuard? guard) : IStan
 
     public void Begin()
     {
-        _stands = true;
+        // One that sleeps is not woken: `cont` lets it sleep on. One that has shut down stays as it is.
+        _stands = QemuCalls.Run(() => machine.QueryRunStateAsync()) is "running" or "suspended";
         QemuCalls.Run(() => machine.PauseAsync());
     }
 
     public void Dispose()
     {
-        if (_stands) QemuCalls.Run(() => machine.ResumeAsync());
+        try
+        {
+            if (_stands) QemuCalls.Run(() => machine.Monitor.ExecuteAsync("cont", cancellation: CancellationToken.None));
+        }
+        catch
+        {
+            guard?.TakeOver();
+            throw;
+        }
         _stands = false;
-        guard?.Dispose();    // not before: a guest that could not be set going is the guard's once this session ends
+        guard?.Dispose();
     }
 }

@@ -83,5 +83,21 @@ public sealed class ScriptedQemuTests
         Assert.Equal(["cont", "cont", "cont"], qemu.Heard.TakeLast(3));
     }
 
+    [Theory]
+    [InlineData("running", true)]
+    [InlineData("suspended", true)]
+    [InlineData("shutdown", false)]
+    public async Task A_guest_that_slept_or_had_shut_down_does_so_after_a_standstill(string state, bool goesOn)
+    {
+        await using var qemu = await ScriptedQemu.StartAsync((_, command) => command == "query-status" ? $$""" "return": {"status": "{{state}}"} """ : null);
+        await Task.Run(() =>
+        {
+            using var standstill = new Standstill(qemu.Machine, guard: null);
+            standstill.Begin();
+        });
+        Assert.DoesNotContain("system_wakeup", qemu.Heard);
+        Assert.Equal(goesOn, qemu.Heard.Contains("cont"));
+    }
+
     private static string Error(string description) => $$""" "error": {"class": "GenericError", "desc": "{{description}}"} """;
 }
