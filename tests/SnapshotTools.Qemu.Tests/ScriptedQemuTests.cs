@@ -99,5 +99,23 @@ public sealed class ScriptedQemuTests
         Assert.Equal(goesOn, qemu.Heard.Contains("cont"));
     }
 
+    [Fact]
+    public async Task A_job_that_is_cancelled_while_qemu_begins_it_does_not_go_on()
+    {
+        using var cancel = new CancellationTokenSource();
+        string job = "";
+        await using var qemu = await ScriptedQemu.StartAsync((qemu, command) =>
+        {
+            if (command == "query-jobs") return $$""" "return": [{"id": "{{job}}", "status": "{{(qemu.Heard.Contains("job-cancel") ? "concluded" : "running")}}"}] """;
+            if (command != "block-stream") return null;
+            job = qemu.Arguments!["job-id"]!.GetValue<string>();
+            cancel.Cancel();
+            Thread.Sleep(200);
+            return null;
+        });
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => BlockJob.StreamAsync(qemu.Machine, "node", null, null, cancellation: cancel.Token));
+        Assert.Equal("job-dismiss", qemu.Heard[^1]);
+    }
+
     private static string Error(string description) => $$""" "error": {"class": "GenericError", "desc": "{{description}}"} """;
 }

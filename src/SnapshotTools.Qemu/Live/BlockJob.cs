@@ -126,7 +126,9 @@ public static class BlockJob
         arguments["job-id"] = id;
         arguments["auto-dismiss"] = false;  // so that its end can be asked for, not only listened for
         using var watch = machine.Monitor.Watch("JOB_STATUS_CHANGE");
-        await machine.Monitor.ExecuteAsync(command, arguments, cancellation).ConfigureAwait(false);
+        cancellation.ThrowIfCancellationRequested();
+        // Not cancelled: whether the job runs must be known.
+        await machine.Monitor.ExecuteAsync(command, arguments, CancellationToken.None).ConfigureAwait(false);
         try
         {
             if (complete)
