@@ -16,7 +16,13 @@ public sealed class ComputePlaneTests
         using var compute = new QemuComputePlane(SystemFiles.Instance, "qemu-system-x86_64", folder.Path);
         var vm = new VmConfiguration
         {
-            Id = Guid.NewGuid(), Name = "web01", ProcessorCount = processors, MemoryBytes = (long)memoryMiB << 20, NetworkAdapters = [], Boot = new VmBoot(), Volumes = [],
+            Id = Guid.NewGuid(),
+            Name = "web01",
+            ProcessorCount = processors,
+            MemoryBytes = (long)memoryMiB << 20,
+            NetworkAdapters = [],
+            Boot = new VmBoot(),
+            Volumes = [],
         };
         var error = Assert.Throws<SnapshotException>(() => compute.Start(new MachineDefinition(vm, []), new StartOptions(), default));
         Assert.Equal(ErrorIds.InvalidArgument, error.ErrorId);
